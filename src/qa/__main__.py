@@ -1,0 +1,5 @@
+"""Run the command line with ``python -m qa``."""
+
+from qa.cli import main
+
+main()

@@ -1,0 +1,222 @@
+"""The values that travel along the data path, one type per stage, all frozen.
+
+    Article → Sentence → Chunk → (vector) → Hit → Passage → Statement → Citation → Answer
+
+All offsets count Unicode code points and are half-open: ``article.text[start:end]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+__all__ = [
+    "Answer",
+    "Article",
+    "Chunk",
+    "Citation",
+    "Closest",
+    "Draft",
+    "Filters",
+    "Hit",
+    "Passage",
+    "Sentence",
+    "Statement",
+    "Status",
+    "Support",
+]
+
+Status = Literal["answered", "not_found"]
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One news article as a reader made it.
+
+    `text` is normalised once, by the reader (NFC, line ends as ``\\n``, paragraphs separated by a blank line, nothing
+    unsafe), and never changed again: every offset in the system refers to it. Times are ISO 8601 with the zone that
+    the source gave, or a bare date where it gave no more.
+    """
+
+    id: str
+    title: str
+    text: str
+    url: str | None = None
+    publisher: str | None = None
+    authors: tuple[str, ...] = ()
+    published_at: str | None = None
+    modified_at: str | None = None
+    section: str | None = None
+    language: str | None = None
+    source_format: str = "text"
+    source_path: str = ""
+
+    @property
+    def content_sha256(self) -> str:
+        """SHA-256 (hex) over every field: equal hash, equal article; it decides what is indexed again."""
+        record = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(record.encode("utf-8")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an article; ``article.text[start:end] == text``."""
+
+    article_id: str
+    index: int
+    start: int
+    end: int
+    text: str
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What identifies a sentence within one generation."""
+        return (self.article_id, self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of whole sentences of one article, the unit of retrieval; sentences ``first`` to ``stop - 1``.
+
+    `id` is the row in the catalog and the vector's id in every store. `token_count` is in word pieces of the embedding
+    model, title context included.
+    """
+
+    id: int
+    article_id: str
+    first: int
+    stop: int
+    start: int
+    end: int
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which articles may answer; empty fields admit all. Dates are ISO 8601 days, both ends included.
+
+    An article without a date is outside every date range. Publishers, sections and languages compare case-folded.
+    """
+
+    published_from: str | None = None
+    published_to: str | None = None
+    publishers: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    article_ids: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self != Filters()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One row of one ranking; a larger score is better, always."""
+
+    chunk_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk retrieved for a question, with all that is needed to quote it.
+
+    Ranks are 1-based; None means that the chunk was not in that ranking. `dense_score` is a cosine.
+    """
+
+    chunk: Chunk
+    article: Article
+    sentences: tuple[Sentence, ...]
+    score: float
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    dense_score: float | None = None
+    lexical_score: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The chunk's own text, an exact slice of the article."""
+        return self.article.text[self.chunk.start : self.chunk.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence of an answer before it is cited: its text and the source sentences that say it (never none).
+
+    `context` is shown beside the first source so that it can be read (who "he" is); it is not part of the claim.
+    """
+
+    text: str
+    sources: tuple[Sentence, ...]
+    context: Sentence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an answerer returns: statements in reading order (none: it refuses) and its confidence in [0, 1]."""
+
+    statements: tuple[Statement, ...]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The outcome of the support check on one statement: its label and a score in [0, 1]."""
+
+    label: Literal["supported", "unsupported"]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A pointer to one source sentence; ``article.text[start:end] == quote`` in the generation that answered.
+
+    `number` is 1-based, by first use in the answer. `segments` are the 0-based statements that carry it.
+    """
+
+    number: int
+    segments: tuple[int, ...]
+    article_id: str
+    sentence_index: int
+    start: int
+    end: int
+    quote: str
+    support: Support
+
+
+@dataclass(frozen=True, slots=True)
+class Closest:
+    """A sentence that came close when nothing answered: shown, never cited."""
+
+    article: Article
+    sentence: Sentence
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer: checked statements, their citations, and what a reader needs to judge them.
+
+    `articles` are the cited ones in order of first citation. `dropped` counts statements that failed the support
+    check. `timings_ms` maps a stage to milliseconds.
+    """
+
+    question: str
+    status: Status
+    statements: tuple[Statement, ...]
+    citations: tuple[Citation, ...]
+    articles: tuple[Article, ...]
+    passages: tuple[Passage, ...]
+    closest: tuple[Closest, ...]
+    answerer: str
+    confidence: float
+    dropped: int
+    generation: int
+    timings_ms: dict[str, float]
+
+    @property
+    def text(self) -> str:
+        """The statements joined by single spaces; empty when nothing was found."""
+        return " ".join(statement.text for statement in self.statements)

@@ -22,6 +22,7 @@ __all__ = [
     "Filters",
     "Hit",
     "Passage",
+    "Reason",
     "Sentence",
     "Statement",
     "Status",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 Status = Literal["answered", "not_found"]
+Reason = Literal["no_evidence", "low_confidence", "filtered_out", "empty_index"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Hit:
 class Passage:
     """A chunk retrieved for a question, with all that is needed to quote it.
 
-    Ranks are 1-based; None means that the chunk was not in that ranking. `dense_score` is a cosine.
+    Ranks are 1-based; None means that the chunk was not in that ranking. `dense_score` is a cosine. `before` is the
+    sentence that precedes the chunk in its article, for context only: it was not retrieved and cannot be cited.
     """
 
     chunk: Chunk
@@ -134,6 +137,7 @@ class Passage:
     lexical_rank: int | None = None
     dense_score: float | None = None
     lexical_score: float | None = None
+    before: Sentence | None = None
 
     @property
     def text(self) -> str:
@@ -199,12 +203,14 @@ class Closest:
 class Answer:
     """A finished answer: checked statements, their citations, and what a reader needs to judge them.
 
+    `reason` says why nothing was found; it is None when something was.
     `articles` are the cited ones in order of first citation. `dropped` counts statements that failed the support
     check. `timings_ms` maps a stage to milliseconds.
     """
 
     question: str
     status: Status
+    reason: Reason | None
     statements: tuple[Statement, ...]
     citations: tuple[Citation, ...]
     articles: tuple[Article, ...]

@@ -1,0 +1,307 @@
+"""The composition root: settings become an engine that answers questions from the live generation.
+
+The engine follows the index folder: `reload_if_changed` swaps in a new generation while questions go on. Each question
+pins the snapshot that it started with and uses nothing else until its answer is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from qa.answerers import load_answerer
+from qa.citations import cite
+from qa.embedders import load_embedder
+from qa.errors import IndexMissing, QAError, QuestionError
+from qa.protocols import Answerer, Embedder
+from qa.retrieval import Retriever
+from qa.settings import Settings
+from qa.snapshot import Snapshot
+from qa.storage import IndexFolder
+from qa.types import Answer, Article, Closest, Filters, Passage, Reason, Sentence
+
+__all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
+
+MAX_QUESTION = 2000
+"""Code points; checked before a question reaches a tokenizer, whose time grows with the whole text."""
+CLOSEST = 3
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Passages without an answer, and the generation that they come from."""
+
+    passages: tuple[Passage, ...]
+    generation: int
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleView:
+    """One stored article with all its sentences."""
+
+    article: Article
+    sentences: tuple[Sentence, ...]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """What is indexed. `state` is ready, degraded (an older generation answers) or unavailable; `reason` says why."""
+
+    state: str
+    reason: str | None
+    generation: int | None = None
+    built_at: str | None = None
+    articles: int = 0
+    sentences: int = 0
+    passages: int = 0
+    oldest: str | None = None
+    newest: str | None = None
+    embedding_model: str | None = None
+    publishers: tuple[str, ...] = ()
+
+
+class _Live:
+    """A snapshot with what searches it, closed when it is retired and the last question that pinned it is done."""
+
+    def __init__(self, snapshot: Snapshot, retriever: Retriever, answerer: Answerer) -> None:
+        self.snapshot = snapshot
+        self.retriever = retriever
+        self.answerer = answerer
+        self._users = 1  # the engine itself
+        self._lock = threading.Lock()
+
+    def acquire(self) -> None:
+        with self._lock:
+            self._users += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._users == 0
+        if last:
+            self.snapshot.close()
+
+
+class Engine:
+    """Answers questions. Safe to use from several threads; `open` never fails because of the index."""
+
+    def __init__(self, settings: Settings, embedder: Embedder | QAError) -> None:
+        """Use `open`. An `embedder` that is an error is raised by every question."""
+        self.settings = settings
+        self._embedder = embedder
+        self._folder = IndexFolder(settings.paths.index)
+        self._live: _Live | None = None
+        self._problem: QAError | None = None
+        self._stamp: tuple[int, ...] | None = None
+        self._lock = threading.Lock()  # guards _live and _problem
+        self._loading = threading.Lock()  # one thread loads at a time
+
+    @classmethod
+    def open(cls, settings: Settings) -> Engine:
+        """Load the embedding model and the live generation; what is missing is raised by the first question."""
+        embedder: Embedder | QAError
+        try:
+            embedder = load_embedder(settings.embedding, settings.paths.cache, prepare=False)
+        except QAError as error:
+            embedder = error
+        engine = cls(settings, embedder)
+        engine.reload_if_changed()
+        return engine
+
+    def close(self) -> None:
+        """Release the live generation; questions in flight finish."""
+        with self._lock:
+            live, self._live = self._live, None
+            self._problem = IndexMissing("the engine is closed")
+        if live:
+            live.release()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        passages: int | None = None,
+        max_sentences: int | None = None,
+        filters: Filters | None = None,
+    ) -> Answer:
+        """Answer a question, or say that the articles do not.
+
+        `passages` is how many are searched for an answer. Raises `QuestionError` for a question that cannot be asked,
+        `IndexMissing`, `IndexMismatch`, `IndexDamaged` or `EmbedderError` when there is nothing to answer from.
+        """
+        started = time.perf_counter()
+        question = check_question(question)
+        with self._pin() as live:
+            found = live.retriever.retrieve(question, passages or self.settings.retrieval.passages, filters)
+            answering = time.perf_counter()
+            draft = live.answerer.answer(question, found.passages, max_sentences or self.settings.answers.max_sentences)
+            checking = time.perf_counter()
+            cited = cite(draft.statements, found.passages)
+            done = time.perf_counter()
+            timings = {
+                **found.timings_ms,
+                "answer": (checking - answering) * 1000,
+                "verify": (done - checking) * 1000,
+                "total": (done - started) * 1000,
+            }
+            return Answer(
+                question=question,
+                status="answered" if cited.statements else "not_found",
+                reason=None if cited.statements else _reason(live, found.passages, found.filtered_out),
+                statements=cited.statements,
+                citations=cited.citations,
+                articles=cited.articles,
+                passages=found.passages,
+                closest=() if cited.statements else _closest(found.passages),
+                answerer=live.answerer.name,
+                confidence=draft.confidence,
+                dropped=cited.dropped,
+                generation=live.snapshot.generation.number,
+                timings_ms={stage: round(value, 2) for stage, value in timings.items()},
+            )
+
+    def search(self, question: str, *, k: int | None = None, filters: Filters | None = None) -> SearchResult:
+        """Return the passages for a question, best first. Raises as `ask` does."""
+        question = check_question(question)
+        with self._pin() as live:
+            found = live.retriever.retrieve(question, k or self.settings.retrieval.passages, filters)
+            return SearchResult(found.passages, live.snapshot.generation.number, found.timings_ms)
+
+    def rankings(self, question: str, k: int) -> dict[str, tuple[Passage, ...]]:
+        """The first k passages of each ranking (dense, lexical, fused), for evaluation."""
+        with self._pin() as live:
+            return live.retriever.rankings(check_question(question), k)
+
+    def article(self, article_id: str) -> ArticleView:
+        """Return one article with its sentences. Raises `ArticleNotFound`."""
+        with self._pin() as live:
+            article = live.snapshot.catalog.article(article_id)
+            sentences = live.snapshot.catalog.sentences(article)
+            return ArticleView(article, sentences, live.snapshot.generation.number)
+
+    def article_ids(self) -> list[str]:
+        """Every article id, ascending."""
+        with self._pin() as live:
+            return live.snapshot.catalog.article_ids()
+
+    def suggestions(self, n: int) -> tuple[str, ...]:
+        """Headlines of the newest articles, to begin with on an empty page; none without an index."""
+        try:
+            with self._pin() as live:
+                return tuple(article.title for article in live.snapshot.catalog.newest(n))
+        except QAError:
+            return ()
+
+    def status(self) -> IndexStatus:
+        """What is indexed, or why nothing can be asked; never raises."""
+        try:
+            with self._pin() as live:
+                return _status(live.snapshot)
+        except QAError as error:
+            return IndexStatus("unavailable", str(error))
+
+    def reload_if_changed(self) -> bool:
+        """Swap in the live generation if it is another one than before; return whether it did. Never raises.
+
+        Loads in the calling thread. A generation that cannot be opened leaves the one that answers in place.
+        """
+        with self._loading:
+            stamp = self._folder.stamp()
+            if stamp == self._stamp and (self._live or self._problem):
+                return False
+            try:
+                live = self._load()
+            except QAError as error:
+                _log.warning("the index cannot be opened: %s", error)
+                self._stamp = stamp
+                with self._lock:
+                    self._problem = error
+                return False
+            self._stamp = stamp
+            with self._lock:
+                old, self._live, self._problem = self._live, live, None
+            if old:
+                old.release()
+            return True
+
+    def _load(self) -> _Live:
+        if isinstance(self._embedder, QAError):
+            raise self._embedder
+        generation = self._folder.open_current()
+        try:
+            snapshot = Snapshot.open(generation, self._embedder)
+        except BaseException:
+            generation.close()
+            raise
+        retriever = Retriever(
+            snapshot.catalog, snapshot.store, snapshot.lexical, self._embedder, self.settings.retrieval
+        )
+        return _Live(snapshot, retriever, load_answerer(self.settings.answers, self._embedder, snapshot.lexical.idf))
+
+    @contextmanager
+    def _pin(self) -> Iterator[_Live]:
+        with self._lock:
+            live = self._live
+            if live is None:
+                raise self._problem or IndexMissing(f"no index in {self.settings.paths.index} yet: run `qa index`")
+            live.acquire()
+        try:
+            yield live
+        finally:
+            live.release()
+
+
+def check_question(question: str) -> str:
+    """Return the question normalised (NFC, single spaces, no control characters).
+
+    Raises `QuestionError` if it is empty, too long, or has no letter or digit.
+    """
+    if len(question) > MAX_QUESTION:
+        raise QuestionError(f"the question has {len(question):,} characters; at most {MAX_QUESTION:,} can be asked")
+    visible = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else " " for c in question)
+    cleaned = " ".join(unicodedata.normalize("NFC", visible).split())
+    if not any(c.isalnum() for c in cleaned):
+        raise QuestionError("the question has no words")
+    return cleaned
+
+
+def _reason(live: _Live, passages: tuple[Passage, ...], filtered_out: bool) -> Reason:
+    if filtered_out:
+        return "filtered_out"
+    if live.snapshot.counts["articles"] == 0:
+        return "empty_index"
+    return "low_confidence" if passages else "no_evidence"
+
+
+def _closest(passages: tuple[Passage, ...]) -> tuple[Closest, ...]:
+    """The first sentence of the best passages, one an article."""
+    seen: dict[str, Closest] = {}
+    for passage in passages:
+        seen.setdefault(passage.article.id, Closest(passage.article, passage.sentences[0], passage.score))
+    return tuple(list(seen.values())[:CLOSEST])
+
+
+def _status(snapshot: Snapshot) -> IndexStatus:
+    generation = snapshot.generation
+    return IndexStatus(
+        state="degraded" if generation.degraded else "ready",
+        reason=generation.degraded,
+        generation=generation.number,
+        built_at=generation.created_at,
+        articles=snapshot.counts["articles"],
+        sentences=snapshot.counts["sentences"],
+        passages=snapshot.counts["passages"],
+        oldest=generation.about["oldest"],
+        newest=generation.about["newest"],
+        embedding_model=generation.about["embedding_model"],
+        publishers=snapshot.catalog.publishers(),
+    )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from qa.answerers import load_answerer
 from qa.citations import cite
 from qa.embedders import load_embedder
-from qa.errors import IndexMissing, QAError, QuestionError
+from qa.errors import EmbedderError, IndexMissing, QAError, QuestionError
 from qa.protocols import Answerer, Embedder
 from qa.retrieval import Retriever
 from qa.settings import Settings
@@ -94,8 +94,8 @@ class _Live:
 class Engine:
     """Answers questions. Safe to use from several threads; `open` never fails because of the index."""
 
-    def __init__(self, settings: Settings, embedder: Embedder | QAError) -> None:
-        """Use `open`. An `embedder` that is an error is raised by every question."""
+    def __init__(self, settings: Settings, embedder: Embedder | None = None) -> None:
+        """Use `open`. Without an embedder the one that the settings name is loaded with the first generation."""
         self.settings = settings
         self._embedder = embedder
         self._folder = IndexFolder(settings.paths.index)
@@ -108,12 +108,7 @@ class Engine:
     @classmethod
     def open(cls, settings: Settings) -> Engine:
         """Load the embedding model and the live generation; what is missing is raised by the first question."""
-        embedder: Embedder | QAError
-        try:
-            embedder = load_embedder(settings.embedding, settings.paths.cache, prepare=False)
-        except QAError as error:
-            embedder = error
-        engine = cls(settings, embedder)
+        engine = cls(settings)
         engine.reload_if_changed()
         return engine
 
@@ -215,8 +210,14 @@ class Engine:
         Loads in the calling thread. A generation that cannot be opened leaves the one that answers in place.
         """
         with self._loading:
-            stamp = self._folder.stamp()
-            if stamp == self._stamp and (self._live or self._problem):
+            try:
+                stamp = self._folder.stamp()
+            except QAError as error:
+                _log.warning("the index folder cannot be read: %s", error)
+                return False
+            # A model can be prepared later without a change to the index; all else that failed needs one.
+            settled = self._live or (self._problem and not isinstance(self._problem, EmbedderError))
+            if stamp == self._stamp and settled:
                 return False
             try:
                 live = self._load()
@@ -234,10 +235,10 @@ class Engine:
             return True
 
     def _load(self) -> _Live:
-        if isinstance(self._embedder, QAError):
-            raise self._embedder
         generation = self._folder.open_current()
         try:
+            if self._embedder is None:
+                self._embedder = load_embedder(self.settings.embedding, self.settings.paths.cache, prepare=False)
             snapshot = Snapshot.open(generation, self._embedder)
         except BaseException:
             generation.close()

@@ -1,0 +1,68 @@
+# Everything runs in a virtual environment that this file makes; nothing outside the checkout and the cache is touched.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SERVE ?= 1
+QUESTION ?= How many participants and countries were at the INTERPOL conference in Bucharest?
+
+.PHONY: help install demo test test-slow test-kill lint fix bench eval screenshots clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.installed ## Make the virtual environment with everything for use, tests and lint
+
+# torch is pinned, and installed in the same call as what needs it: an open range would take gigabytes of CUDA.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: install ## Index the starter corpus, ask one question, serve the chat on 127.0.0.1:8000 (SERVE=0: do not serve)
+	$(BIN)/qa index
+	$(BIN)/qa ask "$(QUESTION)"
+ifneq ($(SERVE),0)
+	$(BIN)/qa serve
+endif
+
+test: install browser ## Run the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install browser ## Run the large sweeps of the same tests too (about an hour)
+	$(BIN)/python -m pytest
+
+test-kill: install ## Kill a rebuild at 200 random moments while questions go on: no unreadable index, no lost answer
+	$(BIN)/python eval/kill_rebuild.py --kills 200
+
+lint: install ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: install ## Repair what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## Measure speed and memory (NEWS=folder with the articles as JSONL; the starter corpus by default)
+	$(BIN)/python eval/bench.py $(if $(NEWS),--corpus $(NEWS))
+
+eval: install ## Measure the answers on eval/questions.jsonl and compare them with eval/baseline.json
+	$(BIN)/qa index --index build/eval-index
+	$(BIN)/qa eval --index build/eval-index --compare eval/baseline.json
+
+screenshots: install browser ## Take the pictures of the README
+	$(BIN)/python eval/screenshots.py
+
+# The page tests need Chromium: one on the machine, else Debian's where it may be installed, else Playwright's own.
+.PHONY: browser
+browser: install
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	|| $(BIN)/playwright install chromium \
+	|| echo "NO BROWSER: the page tests will be skipped; install Chromium to run them" >&2
+
+clean: ## Remove what was built (not the index, not the virtual environment)
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

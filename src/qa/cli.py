@@ -1,0 +1,457 @@
+"""The command line: one function a verb. Answers go to stdout, everything else to stderr.
+
+Exit codes: 0 done or answered, 1 unexpected error, 2 usage, 3 no answer found, 4 no index or another model's,
+5 some inputs failed and the rest were done, 6 verification or comparison failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:  # Importing these takes longer than `qa --help` may: each verb imports what it needs.
+    from rich.console import Console
+
+    from qa.errors import QAError
+    from qa.index import BuildReport, Progress
+    from qa.protocols import Embedder
+    from qa.settings import Settings
+    from qa.types import Answer, Filters, Passage
+
+NO_ANSWER, INPUTS_FAILED, CHECK_FAILED, INTERRUPTED = 3, 5, 6, 130
+
+app = typer.Typer(
+    help="Ask a folder of news articles; every sentence of the answer links to the sentence that says it.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CorpusOption = Annotated[Path | None, typer.Option("--corpus", help="Folder with the articles.", show_default=False)]
+IndexOption = Annotated[Path | None, typer.Option("--index", help="Folder with the index.", show_default=False)]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file.", show_default="qa.toml")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+StarterOption = Annotated[bool, typer.Option("--starter", help="Use the articles that come with Sourceline.")]
+PassagesOption = Annotated[int | None, typer.Option("-k", "--passages", min=1, max=100, help="Passages to search.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="Only articles from this day on, as 2026-01-31.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="Only articles up to this day.")]
+PublisherOption = Annotated[list[str] | None, typer.Option("--publisher", help="Only this outlet; may be repeated.")]
+
+
+def main() -> None:
+    """Run the command line; turn every expected error into one line and its exit code."""
+    from qa.errors import QAError
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        app()
+    except QAError as error:
+        _stderr().print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from qa import __version__
+
+        typer.echo(f"sourceline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Ask a folder of news articles; every sentence of the answer links to the sentence that says it."""
+
+
+@app.command()
+def index(
+    full: Annotated[bool, typer.Option("--full", help="Build everything again.")] = False,
+    starter: StarterOption = False,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the index up to date with the corpus: only new and changed articles are read and embedded."""
+    from qa.index import build_index
+
+    settings = _settings(config, paths={"corpus": _starter() if starter else corpus, "index": index})
+    embedder = _prepared(settings)
+    with _progress() as progress:
+        report = build_index(settings, embedder, full=full, progress=progress)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        _print_report(report)
+    if report.failed:
+        raise typer.Exit(INPUTS_FAILED)
+
+
+@app.command()
+def watch(
+    starter: StarterOption = False,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Build now and whenever articles arrive, change or go, until interrupted."""
+    import threading
+
+    from qa.watch import watch_corpus
+
+    settings = _settings(config, paths={"corpus": _starter() if starter else corpus, "index": index})
+    console = _stderr()
+
+    def on_report(report: BuildReport) -> None:
+        if report.built:
+            _print_report(report)
+
+    def on_error(error: QAError) -> None:
+        console.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+
+    embedder = _prepared(settings)
+    console.print(f"watching {_escape(str(settings.paths.corpus))}; Ctrl-C ends it")
+    with _stop_on_signals() as stop:
+        watch_corpus(settings, embedder, on_report, on_error, stop or threading.Event())
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; `-` reads it from standard input.")],
+    passages: PassagesOption = None,
+    max_sentences: Annotated[int | None, typer.Option(min=1, max=10, help="Sentences in the answer, at most.")] = None,
+    published_from: FromOption = None,
+    published_to: ToOption = None,
+    publisher: PublisherOption = None,
+    index: IndexOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a question with citations, or say that the articles do not. Exit code 3: not found."""
+    from qa.engine import Engine
+
+    settings = _settings(config, paths={"index": index})
+    filters = _filters(published_from, published_to, publisher)
+    engine = Engine.open(settings)
+    try:
+        answer = engine.ask(_text(question), passages=passages, max_sentences=max_sentences, filters=filters)
+        if as_json:
+            from qa.replies import answer_reply
+
+            _print_json(answer_reply(answer, engine.status(), filtered=bool(filters)).model_dump(mode="json"))
+        else:
+            _print_answer(answer)
+    finally:
+        engine.close()
+    if answer.status == "not_found":
+        raise typer.Exit(NO_ANSWER)
+
+
+@app.command()
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for; `-` reads it from standard input.")],
+    passages: PassagesOption = 10,
+    published_from: FromOption = None,
+    published_to: ToOption = None,
+    publisher: PublisherOption = None,
+    index: IndexOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the passages that an answer would be sought in, with their ranks: "why this answer?"."""
+    from qa.engine import Engine
+
+    settings = _settings(config, paths={"index": index})
+    engine = Engine.open(settings)
+    try:
+        found = engine.search(_text(question), k=passages, filters=_filters(published_from, published_to, publisher))
+    finally:
+        engine.close()
+    if as_json:
+        from qa.replies import search_reply
+
+        _print_json(search_reply(question, found).model_dump(mode="json"))
+    else:
+        _print_passages(found.passages)
+    if not found.passages:
+        raise typer.Exit(NO_ANSWER)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve the web chat and the HTTP API until interrupted; follows rebuilds by other processes."""
+    from qa.server import serve as run_server
+
+    run_server(_settings(config, paths={"corpus": corpus, "index": index}, server={"host": host, "port": port}))
+
+
+@app.command()
+def info(index: IndexOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show the live generation, its counts and model, and the settings in force; secrets stay hidden."""
+    from dataclasses import asdict
+
+    from qa.engine import Engine
+    from qa.storage import IndexFolder
+
+    settings = _settings(config, paths={"index": index})
+    engine = Engine.open(settings)
+    status = asdict(engine.status())
+    engine.close()
+    body = {
+        "index": status,
+        "generations": IndexFolder(settings.paths.index).generations(),
+        "settings": json.loads(settings.model_dump_json()),
+    }
+    if as_json:
+        _print_json(body)
+    else:
+        _print_info(body)
+
+
+@app.command()
+def verify(index: IndexOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check every byte of the live generation against its manifest, and every stored offset against its text."""
+    from qa.embedders import load_embedder
+    from qa.snapshot import Snapshot
+    from qa.storage import IndexFolder
+
+    settings = _settings(config, paths={"index": index})
+    generation = IndexFolder(settings.paths.index).open_current()
+    embedder = load_embedder(settings.embedding, settings.paths.cache, prepare=False)
+    snapshot = Snapshot.open(generation, embedder)
+    try:
+        generation.verify()
+        for article_id in snapshot.catalog.article_ids():
+            snapshot.catalog.check_article(article_id)
+        body = {"generation": generation.number, "degraded": generation.degraded, **snapshot.counts}
+    finally:
+        snapshot.close()
+    if as_json:
+        _print_json(body)
+    else:
+        typer.echo(
+            f"generation {body['generation']} is whole: {body['articles']:,} articles, {body['sentences']:,} sentences,"
+            f" {body['passages']:,} passages"
+        )
+    if generation.degraded:
+        _stderr().print(f"[bold red]degraded:[/] {_escape(generation.degraded)}", soft_wrap=True)
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+def rollback(
+    to: Annotated[int | None, typer.Option(help="Generation to return to.", show_default="the previous one")] = None,
+    index: IndexOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the previous generation live again; the next build starts from it."""
+    from qa.storage import IndexFolder
+
+    settings = _settings(config, paths={"index": index})
+    number = IndexFolder(settings.paths.index).rollback(to)
+    if as_json:
+        _print_json({"generation": number})
+    else:
+        typer.echo(f"generation {number} is live")
+
+
+def _settings(config: Path | None, **flags: Mapping[str, Any]) -> Settings:
+    from qa.settings import load_settings
+
+    return load_settings(flags, config)
+
+
+def _starter() -> Path:
+    from qa.resources import starter_corpus
+
+    return starter_corpus()
+
+
+def _prepared(settings: Settings) -> Embedder:
+    """Load the embedding model for building; the first time it is exported, which takes a minute."""
+    from qa.embedders import is_prepared, load_embedder
+
+    if not is_prepared(settings.embedding, settings.paths.cache):
+        _stderr().print(f"preparing {_escape(settings.embedding.model)} (once; about a minute)", soft_wrap=True)
+    return load_embedder(settings.embedding, settings.paths.cache, prepare=True)
+
+
+def _text(question: str) -> str:
+    return sys.stdin.read() if question == "-" else question
+
+
+def _filters(published_from: str | None, published_to: str | None, publishers: list[str] | None) -> Filters:
+    from datetime import date
+
+    from qa.errors import QuestionError
+    from qa.types import Filters
+
+    for day in (published_from, published_to):
+        try:
+            date.fromisoformat(day or "2000-01-01")
+        except ValueError:
+            raise QuestionError(f"not a day: {day!r}; write it as 2026-01-31") from None
+    return Filters(published_from, published_to, tuple(publishers or ()))
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Bars on a terminal with counts and time left; silence elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = _stderr()
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if total and stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            if stage in tasks:
+                bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Any]:
+    """An event that SIGINT and SIGTERM set, so that a build in progress ends cleanly."""
+    import signal
+    import threading
+
+    stop = threading.Event()
+    previous = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for name, handler in previous.items():
+            signal.signal(name, handler)
+
+
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _stdout() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _print_json(body: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(body, ensure_ascii=False, indent=2))
+
+
+def _print_report(report: BuildReport) -> None:
+    console = _stderr()
+    for error in report.failed:
+        console.print(f"[bold red]failed:[/] {_escape(str(error))}", soft_wrap=True)
+    for warning in report.warnings:
+        console.print(f"[yellow]note:[/] {_escape(warning)}", soft_wrap=True)
+    if report.ignored:
+        console.print(f"[yellow]note:[/] {len(report.ignored)} files of other formats ignored", soft_wrap=True)
+    plan, counts = report.plan, report.counts
+    changes = ", ".join(
+        f"{len(getattr(plan, name))} {name}" for name in ("added", "changed", "removed", "unchanged")
+    )
+    if report.full and report.built:
+        typer.echo(f"built everything: {report.full}")
+    typer.echo(f"{changes}, {len(report.failed)} failed")
+    typer.echo(
+        f"generation {report.generation} {'built' if report.built else 'is up to date'}: {counts['articles']:,} articles,"
+        f" {counts['sentences']:,} sentences, {counts['passages']:,} passages;"
+        f" {report.embedded:,} embedded, {report.from_cache:,} from the cache; {report.seconds:.1f} s"
+    )
+
+
+def _print_answer(answer: Answer) -> None:
+    from rich.text import Text
+
+    console = _stdout()
+    if answer.status == "not_found":
+        console.print("No article here answers that.")
+        for closest in answer.closest:
+            console.print(Text.assemble("\n  closest: ", (closest.article.title, "bold"), f"\n    {closest.sentence.text}"))
+    numbers = {
+        segment: [c.number for c in answer.citations if segment in c.segments]
+        for segment in range(len(answer.statements))
+    }
+    text = Text()
+    for segment, statement in enumerate(answer.statements):
+        text.append(("" if segment == 0 else " ") + statement.text)
+        text.append("".join(f"[{number}]" for number in numbers[segment]), style="bold cyan")
+    if answer.statements:
+        console.print(text, soft_wrap=True)
+    articles = {article.id: article for article in answer.articles}
+    for citation in answer.citations:
+        article = articles[citation.article_id]
+        origin = ", ".join(part for part in (article.publisher, (article.published_at or "")[:10]) if part)
+        link = f"link {article.url}" if article.url else ""
+        console.print()
+        console.print(Text.assemble((f"[{citation.number}] ", "bold cyan"), (article.title, f"bold {link}".strip())))
+        console.print(Text(f"    {origin} · {article.source_path} · sentence {citation.sentence_index + 1}", style="dim"))
+        console.print(Text(f"    “{citation.quote}”"), soft_wrap=True)
+    timings = " · ".join(f"{stage} {value:.0f}" for stage, value in answer.timings_ms.items())
+    console.print(Text(f"\ngeneration {answer.generation} · {timings} ms", style="dim"))
+
+
+def _print_passages(passages: tuple[Passage, ...]) -> None:
+    from rich.text import Text
+
+    console = _stdout()
+    if not passages:
+        console.print("Nothing found.")
+    for rank, passage in enumerate(passages, start=1):
+        ranks = f"dense {passage.dense_rank or '–'}, lexical {passage.lexical_rank or '–'}"
+        article = passage.article
+        console.print(Text.assemble((f"{rank}. ", "bold cyan"), (article.title, "bold")))
+        console.print(
+            Text(f"   {passage.score:.4f} ({ranks}) · {article.publisher or '–'} · {(article.published_at or '–')[:10]}"
+                 f" · {article.source_path}", style="dim")
+        )  # fmt: skip
+        console.print(Text(f"   {passage.text}\n"), soft_wrap=True)
+
+
+def _print_info(body: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    for name, value in body["index"].items():
+        table.add_row(name, _escape(", ".join(map(str, value)) if isinstance(value, tuple) else str(value)))
+    table.add_row("generations", ", ".join(map(str, body["generations"])))
+    for section, values in body["settings"].items():
+        for name, value in values.items():
+            table.add_row(f"{section}.{name}", _escape(str(value)))
+    _stdout().print(table)

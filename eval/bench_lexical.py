@@ -21,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,15 +179,14 @@ def timings(texts: Sequence[str], questions: Sequence[Any], size: int) -> None:
         asked: dict[str, list[float]] = {index.name: [] for index, _ in made}
         for question in questions:
             for index, _ in made:
-                asked[index.name].append(seconds(lambda i=index, q=question: i.search(q["question"], 100)))
+                asked[index.name].append(seconds(partial(index.search, question["question"], 100)))
         for (index, built), folder in zip(made, folders.values(), strict=True):
             times = sorted(asked[index.name][len(questions) // 10 :])
             added = []
             for turn in range(5):
                 target = Path(top, f"{type(index).__name__}-{turn}")
                 target.mkdir()
-                work = many[:ARTICLE_CHUNKS]
-                added.append(seconds(lambda i=index, t=target, w=work: i.add_article(t, size, w)))
+                added.append(seconds(partial(index.add_article, target, size, many[:ARTICLE_CHUNKS])))
             megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
             loads = statistics.median(seconds(index.load) for _ in range(3))
             print(

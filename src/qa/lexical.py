@@ -22,7 +22,7 @@ from snowballstemmer.english_stemmer import EnglishStemmer
 
 from qa.errors import StoreError
 from qa.postings import Postings, PostingsBuilder
-from qa.protocols import FloatArray, GenerationFiles, IdArray
+from qa.protocols import GenerationFiles, IdArray
 from qa.types import Hit
 
 __all__ = ["LEXICAL", "LexicalIndex", "terms"]
@@ -35,14 +35,15 @@ B = 0.75
 MAX_WORD = 64
 """Code points: a longer run of letters and digits is read in pieces of this length."""
 
-STOP_WORDS = frozenset(
+_STOP_WORDS = (
     "a about above after again against all also am an and any are as at be because been before being below between both"
     " but by can could d did do does doing don down during each few for from further had has have having he her here"
     " hers herself him himself his how i if in into is it its itself just ll m me more most my myself no nor not now o"
     " of off on once only or other our ours ourselves out over own re s same she should so some such t than that the"
     " their theirs them themselves then there these they this those through to too under until up ve very was we were"
-    " what when where which while who whom whose why will with would you your yours yourself yourselves".split()
+    " what when where which while who whom whose why will with would you your yours yourself yourselves"
 )
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 _stemmer = EnglishStemmer()  # By name, in pure Python: the package's factory takes a native one where it finds one.
 _stemmer_lock = threading.Lock()

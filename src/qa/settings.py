@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from qa.errors import SettingsError
 
@@ -117,7 +117,9 @@ class ServerSettings(_Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; others than loopback need an admin token.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port; 0 takes a free one.")
-    allowed_hosts: tuple[str, ...] = Field((), description="Host names to accept besides loopback ones.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Host names to accept besides loopback ones: a list, or names divided by commas."
+    )
     admin_token: SecretStr | None = Field(
         None, description="Bearer token for rebuilding over HTTP; unset: no such route."
     )
@@ -131,6 +133,11 @@ class ServerSettings(_Section):
     follow_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
         0.5, description="How often the server looks for a new generation."
     )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):

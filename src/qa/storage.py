@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -150,8 +151,9 @@ class Generation:
         """Release the lease; the folder may be collected from now on. May be called again."""
         lease, self._lease = self._lease, None
         if lease is not None:
-            with storage_errors(self.path):
-                # Not unlock: in a forked server the other processes still hold this very lease.
+            # Nothing was written through it, so a failing close loses nothing and must not fail a finished build. Not
+            # `unlock`: in a forked server the other processes still hold this very lease.
+            with suppress(OSError):
                 self._files.close(lease)
 
     def __enter__(self) -> Self:
@@ -390,8 +392,8 @@ class IndexFolder:
     # Inside: changing
 
     def _make_root(self) -> None:
-        missing = [p for p in (self.root, *self.root.parents) if self._files.identity(p) is None]
-        for path in reversed(missing):
+        missing = takewhile(lambda path: self._files.identity(path) is None, (self.root, *self.root.parents))
+        for path in reversed(list(missing)):
             self._make_folder(path)
             self._files.sync_folder(path.parent)
         if self._files.identity(self.root / _CURRENT) is None:
@@ -414,7 +416,7 @@ class IndexFolder:
         try:
             yield
         finally:
-            with storage_errors(path):
+            with suppress(OSError):  # what was done under the lock is done, whatever closing it says
                 self._files.unlock(lock)
 
     def _stage(self, pointer: _Pointer) -> None:
@@ -518,8 +520,10 @@ class Builder:
         with storage_errors(folder.root):
             # What a build that died after its switch has shown to readers must be on the disk before anything goes.
             files.sync_folder(folder.root)
-            self._pointer, _ = folder._read_current()
-            folder._sweep(self._pointer)
+            pointer, _ = folder._read_current()
+            # Before the sweep: what it removes was on disk, and no number that ever was is given out again.
+            self._floor = folder._next_number(pointer)
+            folder._sweep(pointer)
         try:
             self.parent = folder.open_current()
             self.degraded = self.parent.degraded
@@ -535,7 +539,7 @@ class Builder:
                 raise StorageError(f"generation {self._writer.number} is done: take a new builder for the next one")
             self._writer.abandon()
         with storage_errors(self._folder.root):
-            number = self._folder._next_number(self._pointer)
+            number = max(self._floor, self._folder._next_number(None))
         self._writer = GenerationWriter(self._folder, self._files, number, self.parent)
         return self._writer
 

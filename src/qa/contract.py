@@ -1,0 +1,384 @@
+"""The HTTP contract: request and response bodies of version 1. Inside ``/v1`` it only ever grows.
+
+All offsets count Unicode code points and are half-open, as in `qa.types`. Request models are strict (no "8" for 8) and
+refuse unknown fields, so that a misspelt option is an error and not a default.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+__all__ = [
+    "AnswerReply",
+    "AnswerText",
+    "ArticleReply",
+    "AskRequest",
+    "CitationOut",
+    "ClosestOut",
+    "ContextOut",
+    "EngineOut",
+    "FiltersIn",
+    "IndexReply",
+    "JobReply",
+    "LiveReply",
+    "NotFoundOut",
+    "NoteOut",
+    "PassageOut",
+    "Problem",
+    "ProblemField",
+    "ReadyReply",
+    "ScoresOut",
+    "SearchReply",
+    "SearchRequest",
+    "SegmentOut",
+    "SentenceOut",
+    "SourceOut",
+    "SupportOut",
+    "Turn",
+    "UsageOut",
+]
+
+MAX_QUESTION = 2000
+MAX_PASSAGES = 50
+MAX_SENTENCES = 10
+MAX_TURNS = 20
+
+
+def _real_day(value: str) -> str:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is not a day of the calendar") from None
+    return value
+
+
+def _has_words(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must hold more than white space")
+    return value
+
+
+def _not_streamed(value: bool) -> bool:
+    if value:
+        raise ValueError("streaming is not offered; leave it out or send false")
+    return value
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+Question = Annotated[
+    str,
+    AfterValidator(_has_words),
+    Field(min_length=1, max_length=MAX_QUESTION, pattern=r"\S", description="The question, in plain words."),
+]
+Day = Annotated[
+    str,
+    AfterValidator(_real_day),
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
+]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Names = Annotated[list[Name], Field(max_length=50)]
+
+
+class Turn(_In):
+    """One earlier turn of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: Annotated[str, Field(max_length=20_000)]
+
+
+class FiltersIn(_In):
+    """Which articles may answer; what is left out admits all."""
+
+    published_from: Day | None = Field(None, description="First day, ISO 8601.")
+    published_to: Day | None = Field(None, description="Last day, ISO 8601, included.")
+    publishers: Names = Field([], description="Outlets, compared without regard to case.")
+    sections: Names = []
+    languages: Names = []
+    article_ids: Names = []
+
+
+class AskRequest(_In):
+    """A question. Only `question` is required."""
+
+    question: Question
+    stream: Annotated[bool, AfterValidator(_not_streamed), Field(json_schema_extra={"const": False})] = False
+    history: Annotated[list[Turn], Field(max_length=MAX_TURNS)] = Field([], description="Earlier turns, oldest first.")
+    filters: FiltersIn = FiltersIn()
+    top_k: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = Field(None, description="Passages to search in.")
+    max_sentences: Annotated[int, Field(ge=1, le=MAX_SENTENCES)] | None = Field(None, description="Longest answer.")
+    answerer: Literal["auto", "extractive", "llm"] = "auto"
+    include: Annotated[list[Literal["passages", "scores"]], Field(max_length=2)] = Field(
+        [], description="`passages` adds the passages that were read, `scores` their ranks and scores."
+    )
+
+
+class SearchRequest(_In):
+    """A search for passages."""
+
+    question: Question
+    filters: FiltersIn = FiltersIn()
+    top_k: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = None
+
+
+class ContextOut(_Out):
+    """The sentence before the first source, to read the segment by; it is not part of the claim."""
+
+    article_id: str
+    sentence_id: str
+    text: str
+
+
+class SegmentOut(_Out):
+    """One sentence of the answer; ``answer.text[start:end] == text``."""
+
+    index: int
+    start: int
+    end: int
+    text: str
+    citations: list[int]
+    context: ContextOut | None = None
+
+
+class AnswerText(_Out):
+    """The answer: plain, with ``[n]`` markers, and in segments joined by single spaces."""
+
+    text: str
+    text_with_markers: str
+    segments: list[SegmentOut]
+
+
+class SupportOut(_Out):
+    """The outcome of the support check."""
+
+    label: Literal["supported"]
+    score: float
+
+
+class CitationOut(_Out):
+    """One source sentence; the stored article text from `source_start` to `source_end` is `quote`."""
+
+    n: int
+    segments: list[int]
+    article_id: str
+    sentence_ids: list[str]
+    quote: str
+    source_start: int
+    source_end: int
+    quote_sha256: str
+    verified: Literal[True]
+    support: SupportOut
+    url: str
+    original_url: str | None
+
+
+class _ArticleFacts(_Out):
+    article_id: str
+    title: str
+    publisher: str | None
+    authors: list[str]
+    url: str | None
+    published_at: str | None
+    modified_at: str | None
+    section: str | None
+    language: str | None
+    content_sha256: str
+
+
+class SourceOut(_ArticleFacts):
+    """An article that is cited, and by which citations."""
+
+    cited_by: list[int]
+    duplicates: list[str]
+
+
+class NoteOut(_Out):
+    """Something a reader of the answer should know."""
+
+    code: str
+    message: str
+
+
+class ClosestOut(_Out):
+    """A sentence that came close; shown, never cited."""
+
+    article_id: str
+    title: str
+    quote: str
+    url: str
+    score: float
+
+
+class NotFoundOut(_Out):
+    """Why nothing was answered, and what came closest."""
+
+    reason: Literal["no_evidence", "low_confidence", "filtered_out", "empty_index"]
+    message: str
+    closest: list[ClosestOut]
+    suggestions: list[str]
+
+
+class EngineOut(_Out):
+    """What answered, from which generation of the index."""
+
+    answerer: str
+    answer_model: str | None
+    embedding_model: str | None
+    generation: int
+    index_built_at: str | None
+    articles: int | None
+    passages: int | None
+
+
+class UsageOut(_Out):
+    """Tokens sent to and received from a language model; 0 without one."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class ScoresOut(_Out):
+    """Ranks are 1-based; null: not in that ranking."""
+
+    score: float
+    dense_rank: int | None
+    lexical_rank: int | None
+    dense_score: float | None
+    lexical_score: float | None
+
+
+class PassageOut(_Out):
+    """A run of whole sentences of one article that was read for the answer."""
+
+    rank: int
+    article_id: str
+    title: str
+    sentence_ids: list[str]
+    source_start: int
+    source_end: int
+    text: str
+    url: str
+    scores: ScoresOut | None
+
+
+class AnswerReply(_Out):
+    """An answer in which every segment cites the sentences that say it, or the reason why there is none."""
+
+    object: Literal["answer"] = "answer"
+    id: str
+    created_at: str
+    question: str
+    resolved_question: str | None = None
+    status: Literal["answered", "partial", "not_found"]
+    offset_unit: Literal["codepoint"] = "codepoint"
+    answer: AnswerText
+    citations: list[CitationOut]
+    sources: list[SourceOut]
+    not_found: NotFoundOut | None
+    notes: list[NoteOut]
+    follow_ups: list[str]
+    engine: EngineOut
+    usage: UsageOut
+    timings_ms: dict[str, float]
+    passages: list[PassageOut] | None
+
+
+class SearchReply(_Out):
+    """Passages, best first."""
+
+    object: Literal["search"] = "search"
+    question: str
+    generation: int
+    passages: list[PassageOut]
+    timings_ms: dict[str, float]
+
+
+class SentenceOut(_Out):
+    """One sentence as a slice of the article's text."""
+
+    id: str
+    index: int
+    start: int
+    end: int
+
+
+class ArticleReply(_ArticleFacts):
+    """An article with the stored text that every offset refers to."""
+
+    object: Literal["article"] = "article"
+    generation: int
+    offset_unit: Literal["codepoint"] = "codepoint"
+    text: str
+    sentences: list[SentenceOut]
+
+
+class IndexReply(_Out):
+    """What the index holds."""
+
+    object: Literal["index"] = "index"
+    state: Literal["ready", "degraded", "unavailable"]
+    reason: str | None
+    generation: int | None
+    built_at: str | None
+    articles: int
+    sentences: int
+    passages: int
+    newest: str | None
+    oldest: str | None
+    embedding_model: str | None
+    publishers: list[str]
+
+
+class JobReply(_Out):
+    """A rebuild that was started over HTTP."""
+
+    object: Literal["job"] = "job"
+    id: str
+    kind: Literal["rebuild"] = "rebuild"
+    status: Literal["running", "succeeded", "failed"]
+    created_at: str
+    finished_at: str | None
+    result: dict[str, Any] | None
+    error: str | None
+
+
+class LiveReply(_Out):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class ReadyReply(_Out):
+    """Whether questions can be answered now."""
+
+    status: Literal["ready", "degraded", "unavailable"]
+    reasons: list[str]
+    generation: int | None
+
+
+class ProblemField(_Out):
+    """One field that was refused, by JSON pointer into the request body."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(_Out):
+    """An RFC 9457 problem document; `type` is a page that explains it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[ProblemField] = []

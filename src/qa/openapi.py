@@ -1,0 +1,325 @@
+"""The OpenAPI document: an example in every schema, problem documents on every route; and what /docs shows of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from qa.contract import Problem, ProblemField
+
+__all__ = ["EXAMPLES", "Operation", "build_document", "list_operations", "problems"]
+
+_QUOTE = "The central bank raised its main rate to 4.5% on Friday, its first move this year."
+_ID = "a_7f3c91d2"
+_SUPPORT = {"label": "supported", "score": 0.94}
+_CITATION: dict[str, Any] = {
+    "n": 1,
+    "segments": [0],
+    "article_id": _ID,
+    "sentence_ids": [f"{_ID}#s0"],
+    "quote": _QUOTE,
+    "source_start": 0,
+    "source_end": len(_QUOTE),
+    "quote_sha256": hashlib.sha256(_QUOTE.encode()).hexdigest(),
+    "verified": True,
+    "support": _SUPPORT,
+    "url": f"/articles/{_ID}#s0",
+    "original_url": "https://news.example/bank-lifts-rates#:~:text=The%20central%20bank",
+}
+_CONTEXT = {"article_id": _ID, "sentence_id": f"{_ID}#s0", "text": _QUOTE}
+_SEGMENT = {"index": 0, "start": 0, "end": len(_QUOTE), "text": _QUOTE, "citations": [1], "context": None}
+_TEXT = {"text": _QUOTE, "text_with_markers": f"{_QUOTE}[1]", "segments": [_SEGMENT]}
+_SOURCE: dict[str, Any] = {
+    "article_id": _ID,
+    "title": "Bank lifts rates",
+    "publisher": "Example Times",
+    "authors": ["Ada Long"],
+    "url": "https://news.example/bank-lifts-rates",
+    "published_at": "2026-10-02T08:30:00+01:00",
+    "modified_at": None,
+    "section": "Business",
+    "language": "en",
+    "content_sha256": hashlib.sha256(b"an article").hexdigest(),
+    "cited_by": [1],
+    "duplicates": [],
+}
+_NOTE = {"code": "single_source", "message": "Only one article is cited."}
+_CLOSEST = {
+    "article_id": _ID,
+    "title": "Bank lifts rates",
+    "quote": _QUOTE,
+    "url": f"/articles/{_ID}#s0",
+    "score": 0.31,
+}
+_NOT_FOUND = {
+    "reason": "low_confidence",
+    "message": "No article here answers that.",
+    "closest": [_CLOSEST],
+    "suggestions": ["Ask with names or words that an article would use."],
+}
+_ENGINE = {
+    "answerer": "extractive",
+    "answer_model": None,
+    "embedding_model": "all-MiniLM-L6-v2",
+    "generation": 7,
+    "index_built_at": "2026-11-22T09:55:02Z",
+    "articles": 1204,
+    "passages": 9312,
+}
+_USAGE = {"prompt_tokens": 0, "completion_tokens": 0}
+_SCORES = {"score": 0.032, "dense_rank": 1, "lexical_rank": 2, "dense_score": 0.71, "lexical_score": 9.4}
+_PASSAGE = {
+    "rank": 1,
+    "article_id": _ID,
+    "title": "Bank lifts rates",
+    "sentence_ids": [f"{_ID}#s0"],
+    "source_start": 0,
+    "source_end": len(_QUOTE),
+    "text": _QUOTE,
+    "url": f"/articles/{_ID}#s0",
+    "scores": _SCORES,
+}
+_TURN = {"role": "user", "content": "What did the bank do last month?"}
+_FILTERS: dict[str, Any] = {"published_from": "2026-10-01", "publishers": ["Example Times"]}
+_QUESTION = "Did the central bank raise rates this month?"
+_TIMINGS = {"embed": 2.8, "search": 3.1, "answer": 4.0, "total": 10.2}
+_FIELD = {"pointer": "/question", "detail": "Field required."}
+_SENTENCE = {"id": f"{_ID}#s0", "index": 0, "start": 0, "end": len(_QUOTE)}
+
+
+_ANSWER: dict[str, Any] = {
+    "object": "answer",
+    "id": "ans_01KAMR3V5Y8M2T0Q4W6Z9B1C3D",
+    "created_at": "2026-11-22T10:00:00Z",
+    "question": _QUESTION,
+    "resolved_question": None,
+    "status": "answered",
+    "offset_unit": "codepoint",
+    "answer": _TEXT,
+    "citations": [_CITATION],
+    "sources": [_SOURCE],
+    "not_found": None,
+    "notes": [_NOTE],
+    "follow_ups": [],
+    "engine": _ENGINE,
+    "usage": _USAGE,
+    "timings_ms": _TIMINGS,
+    "passages": None,
+}
+
+
+EXAMPLES: dict[str, Any] = {
+    "AnswerReply": _ANSWER,
+    "AnswerText": _TEXT,
+    "ArticleReply": {
+        "object": "article",
+        **{key: value for key, value in _SOURCE.items() if key not in ("cited_by", "duplicates")},
+        "generation": 7,
+        "offset_unit": "codepoint",
+        "text": _QUOTE,
+        "sentences": [_SENTENCE],
+    },
+    "AskRequest": {"question": _QUESTION, "max_sentences": 3},
+    "CitationOut": _CITATION,
+    "ClosestOut": _CLOSEST,
+    "ContextOut": _CONTEXT,
+    "EngineOut": _ENGINE,
+    "FiltersIn": _FILTERS,
+    "IndexReply": {
+        "object": "index",
+        "state": "ready",
+        "reason": None,
+        "generation": 7,
+        "built_at": "2026-11-22T09:55:02Z",
+        "articles": 1204,
+        "sentences": 30118,
+        "passages": 9312,
+        "newest": "2026-11-22",
+        "oldest": "2026-01-03",
+        "embedding_model": "all-MiniLM-L6-v2",
+        "publishers": ["Example Times"],
+    },
+    "JobReply": {
+        "object": "job",
+        "id": "job_01KAMR3V5Y8M2T0Q4W6Z9B1C3D",
+        "kind": "rebuild",
+        "status": "running",
+        "created_at": "2026-11-22T10:00:00Z",
+        "finished_at": None,
+        "result": None,
+        "error": None,
+    },
+    "LiveReply": {"status": "alive"},
+    "NotFoundOut": _NOT_FOUND,
+    "NoteOut": _NOTE,
+    "PassageOut": _PASSAGE,
+    "Problem": {
+        "type": "/problems/validation",
+        "title": "The request does not fit",
+        "status": 422,
+        "detail": "1 field was refused.",
+        "instance": "/v1/ask",
+        "request_id": "req_9f2b6c1de0a4",
+        "errors": [_FIELD],
+    },
+    "ProblemField": _FIELD,
+    "ReadyReply": {"status": "ready", "reasons": [], "generation": 7},
+    "ScoresOut": _SCORES,
+    "SearchReply": {
+        "object": "search",
+        "question": _QUESTION,
+        "generation": 7,
+        "passages": [_PASSAGE],
+        "timings_ms": {"total": 6.1},
+    },
+    "SearchRequest": {"question": _QUESTION, "top_k": 5},
+    "SegmentOut": _SEGMENT,
+    "SentenceOut": _SENTENCE,
+    "SourceOut": _SOURCE,
+    "SupportOut": _SUPPORT,
+    "Turn": _TURN,
+    "UsageOut": _USAGE,
+}
+
+_REASONS = {
+    400: "The body is not JSON.",
+    401: "A token is needed.",
+    404: "There is none.",
+    408: "The request came too slowly.",
+    409: "A rebuild is running.",
+    413: "The body is too large.",
+    415: "The body is not declared as JSON.",
+    421: "Not a name of this server.",
+    422: "The request does not fit.",
+    500: "A fault of the server.",
+    502: "There is no language model.",
+    503: "There is no usable index, or too many questions wait.",
+    504: "The answer took too long.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route as the docs page shows it. Fields are (name, type, required, description)."""
+
+    method: str
+    path: str
+    summary: str
+    description: str
+    parameters: tuple[tuple[str, str, bool, str], ...]
+    fields: tuple[tuple[str, str, bool, str], ...]
+    responses: tuple[tuple[str, str, str], ...]
+    curl: str
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can end in these problems."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": _REASONS[status], "content": {"application/problem+json": schema}}
+        for status in sorted({*statuses, 421, 500})
+    }
+
+
+def build_document(app: FastAPI) -> dict[str, Any]:
+    """Make the document once per application."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for model in (ProblemField, Problem):
+            schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas["Problem"].pop("$defs", None)
+        # The framework describes its own shape of errors, which no route here ever sends.
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for name, schema in schemas.items():
+            schema["examples"] = [EXAMPLES[name]]
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def list_operations(document: dict[str, Any]) -> list[Operation]:
+    """Every route of the document, in its order."""
+    schemas = document["components"]["schemas"]
+    return [
+        _operation(method.upper(), path, item, schemas)
+        for path, methods in document["paths"].items()
+        for method, item in methods.items()
+    ]
+
+
+def _operation(method: str, path: str, item: dict[str, Any], schemas: dict[str, Any]) -> Operation:
+    body = item.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    request = schemas.get(_name(body), {})
+    return Operation(
+        method=method,
+        path=path,
+        summary=item.get("summary", ""),
+        description=item.get("description", ""),
+        parameters=tuple(
+            (
+                p["name"],
+                f"{_kind(p.get('schema', {}))}, in {p['in']}",
+                p.get("required", False),
+                p.get("description", ""),
+            )
+            for p in item.get("parameters", ())
+        ),
+        fields=_fields(request),
+        responses=tuple(
+            (status, response["description"], _shown(response, schemas))
+            for status, response in sorted(item["responses"].items())
+        ),
+        curl=_curl(method, path, EXAMPLES.get(_name(body)), "security" in item),
+    )
+
+
+def _fields(schema: dict[str, Any]) -> tuple[tuple[str, str, bool, str], ...]:
+    required = schema.get("required", ())
+    return tuple(
+        (name, _kind(field), name in required, field.get("description", ""))
+        for name, field in schema.get("properties", {}).items()
+    )
+
+
+def _name(schema: dict[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """A short name of a schema's type with its bounds."""
+    if "$ref" in schema:
+        return _name(schema)
+    if "anyOf" in schema:
+        return " or ".join(_kind(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}"
+    low = schema.get("minimum", schema.get("minLength"))
+    high = schema.get("maximum", schema.get("maxLength"))
+    bounds = f" {low or 0}-{high}" if high is not None else ""
+    return str(schema.get("format", schema.get("type", "any"))) + bounds
+
+
+def _shown(response: dict[str, Any], schemas: dict[str, Any]) -> str:
+    content = response.get("content", {}).get("application/json", {})
+    name = _name(content.get("schema", {}))
+    return json.dumps(EXAMPLES[name], indent=2, ensure_ascii=False) if name in schemas else ""
+
+
+def _curl(method: str, path: str, body: Any, secured: bool) -> str:
+    address = "http://127.0.0.1:8000" + path.replace("{article_id}", _ID).replace("{job_id}", "job_…")
+    parts = ["curl", *(["-X", method] if method != "GET" and body is None else []), address]
+    if secured:
+        parts.append('-H "Authorization: Bearer $TOKEN"')
+    if body is not None:
+        parts.append(f"--json '{json.dumps(body)}'")
+    return " ".join(parts)

@@ -1,0 +1,331 @@
+"""From the engine's values to the bodies of the HTTP contract. Pure functions: nothing is looked up or searched for."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
+
+from qa.contract import (
+    AnswerReply,
+    AnswerText,
+    ArticleReply,
+    CitationOut,
+    ClosestOut,
+    ContextOut,
+    EngineOut,
+    FiltersIn,
+    IndexReply,
+    NoteOut,
+    NotFoundOut,
+    PassageOut,
+    ScoresOut,
+    SearchReply,
+    SegmentOut,
+    SentenceOut,
+    SourceOut,
+    SupportOut,
+    UsageOut,
+)
+from qa.engine import ArticleView, IndexStatus, SearchResult
+from qa.types import Answer, Article, Citation, Filters, Passage, Reason
+
+__all__ = [
+    "answer_reply",
+    "article_reply",
+    "article_url",
+    "filters_from",
+    "index_reply",
+    "new_id",
+    "now_utc",
+    "original_url",
+    "safe_url",
+    "search_reply",
+]
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_FRAGMENT_EXACT = 300
+"""Longest sentence, in code points, that a text fragment spells out; browsers ignore very long ones."""
+_FRAGMENT_WORDS = 5
+
+_MESSAGES: dict[Reason, str] = {
+    "no_evidence": "No article here answers that.",
+    "low_confidence": "No article here answers that: nothing that was found says it clearly enough to be cited.",
+    "filtered_out": "No article is left after the filters.",
+    "empty_index": "The index holds no articles.",
+}
+_ADVICE = "Ask with names or words that an article would use."
+_ADVICE_FILTERS = "Ask again without the filters."
+
+
+def now_utc() -> str:
+    """The time in UTC as the contract writes it, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_id(prefix: str) -> str:
+    """An id that nobody can guess and that sorts by time: 48 bits of milliseconds, then 80 random ones."""
+    number = (int(time.time() * 1000) << 80) | secrets.randbits(80)
+    return prefix + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def article_url(article_id: str, sentence: int | None = None) -> str:
+    """Our own page of an article, at a sentence if one is given."""
+    path = f"/articles/{quote(article_id, safe='')}"
+    return path if sentence is None else f"{path}#s{sentence}"
+
+
+def safe_url(url: str | None) -> str | None:
+    """The URL if a browser may follow it: http or https, with a host, and nothing invisible inside; else None."""
+    if not url or any(c.isspace() or not c.isprintable() for c in url):
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme.lower() in ("http", "https") and parts.hostname else None
+
+
+def original_url(url: str | None, sentence: str) -> str | None:
+    """The publisher's page with a text fragment that marks the sentence there, or None without a web address."""
+    base = safe_url(url)
+    if base is None:
+        return None
+    words = sentence.split()
+    if len(sentence) <= _FRAGMENT_EXACT or len(words) <= 2 * _FRAGMENT_WORDS:
+        fragment = _fragment(words)
+    else:
+        fragment = f"{_fragment(words[:_FRAGMENT_WORDS])},{_fragment(words[-_FRAGMENT_WORDS:])}"
+    base = base.partition(":~:")[0].rstrip("#")
+    return f"{base}{'' if '#' in base else '#'}:~:text={fragment}"
+
+
+def _fragment(words: Sequence[str]) -> str:
+    # `-`, `,` and `&` separate the parts of a text directive, so they are encoded even where a URL would allow them.
+    return quote(" ".join(words), safe="").replace("-", "%2D")
+
+
+def filters_from(given: FiltersIn) -> Filters:
+    """The engine's filters."""
+    return Filters(
+        published_from=given.published_from,
+        published_to=given.published_to,
+        publishers=tuple(given.publishers),
+        sections=tuple(given.sections),
+        languages=tuple(given.languages),
+        article_ids=tuple(given.article_ids),
+    )
+
+
+def answer_reply(
+    answer: Answer,
+    status: IndexStatus | None,
+    *,
+    include: Collection[str] = (),
+    filtered: bool = False,
+    history: bool = False,
+) -> AnswerReply:
+    """The body of ``POST /v1/ask``.
+
+    `status` describes the generation that answered, None when it is gone already. `filtered` and `history` say that
+    the request had filters and earlier turns.
+    """
+    articles = {article.id: article for article in answer.articles}
+    return AnswerReply(
+        id=new_id("ans_"),
+        created_at=now_utc(),
+        question=answer.question,
+        status=answer.status,
+        answer=_answer_text(answer),
+        citations=[_citation(citation, articles[citation.article_id]) for citation in answer.citations],
+        sources=[_source(article, answer.citations) for article in answer.articles],
+        not_found=_not_found(answer, filtered) if answer.status == "not_found" else None,
+        notes=_notes(answer, history),
+        follow_ups=[],
+        engine=_engine(answer, status),
+        usage=UsageOut(prompt_tokens=0, completion_tokens=0),
+        timings_ms=answer.timings_ms,
+        passages=_passages(answer.passages, "scores" in include) if "passages" in include else None,
+    )
+
+
+def search_reply(question: str, found: SearchResult) -> SearchReply:
+    """The body of ``POST /v1/search``."""
+    return SearchReply(
+        question=question,
+        generation=found.generation,
+        passages=_passages(found.passages, scores=True),
+        timings_ms={stage: round(value, 2) for stage, value in found.timings_ms.items()},
+    )
+
+
+def article_reply(view: ArticleView) -> ArticleReply:
+    """The body of ``GET /v1/articles/{id}``."""
+    article = view.article
+    return ArticleReply(
+        **_facts(article),
+        generation=view.generation,
+        text=article.text,
+        sentences=[
+            SentenceOut(id=_sentence_id(article.id, s.index), index=s.index, start=s.start, end=s.end)
+            for s in view.sentences
+        ],
+    )
+
+
+def index_reply(status: IndexStatus) -> IndexReply:
+    """The body of ``GET /v1/index``."""
+    return IndexReply(
+        state=status.state,
+        reason=status.reason,
+        generation=status.generation,
+        built_at=status.built_at,
+        articles=status.articles,
+        sentences=status.sentences,
+        passages=status.passages,
+        newest=status.newest,
+        oldest=status.oldest,
+        embedding_model=status.embedding_model,
+        publishers=list(status.publishers),
+    )
+
+
+def _sentence_id(article_id: str, index: int) -> str:
+    return f"{article_id}#s{index}"
+
+
+def _answer_text(answer: Answer) -> AnswerText:
+    segments: list[SegmentOut] = []
+    marked: list[str] = []
+    at = 0
+    for index, statement in enumerate(answer.statements):
+        numbers = [citation.number for citation in answer.citations if index in citation.segments]
+        context = statement.context
+        segments.append(
+            SegmentOut(
+                index=index,
+                start=at,
+                end=at + len(statement.text),
+                text=statement.text,
+                citations=numbers,
+                context=context
+                and ContextOut(
+                    article_id=context.article_id,
+                    sentence_id=_sentence_id(context.article_id, context.index),
+                    text=context.text,
+                ),
+            )
+        )
+        marked.append(statement.text + "".join(f"[{number}]" for number in numbers))
+        at += len(statement.text) + 1
+    return AnswerText(text=answer.text, text_with_markers=" ".join(marked), segments=segments)
+
+
+def _citation(citation: Citation, article: Article) -> CitationOut:
+    return CitationOut(
+        n=citation.number,
+        segments=list(citation.segments),
+        article_id=citation.article_id,
+        sentence_ids=[_sentence_id(citation.article_id, citation.sentence_index)],
+        quote=citation.quote,
+        source_start=citation.start,
+        source_end=citation.end,
+        quote_sha256=hashlib.sha256(citation.quote.encode()).hexdigest(),
+        verified=True,
+        support=SupportOut.model_validate({"label": citation.support.label, "score": citation.support.score}),
+        url=article_url(citation.article_id, citation.sentence_index),
+        original_url=original_url(article.url, citation.quote),
+    )
+
+
+def _facts(article: Article) -> dict[str, object]:
+    return {
+        "article_id": article.id,
+        "title": article.title,
+        "publisher": article.publisher,
+        "authors": list(article.authors),
+        "url": safe_url(article.url),
+        "published_at": article.published_at,
+        "modified_at": article.modified_at,
+        "section": article.section,
+        "language": article.language,
+        "content_sha256": article.content_sha256,
+    }
+
+
+def _source(article: Article, citations: Sequence[Citation]) -> SourceOut:
+    cited_by = [citation.number for citation in citations if citation.article_id == article.id]
+    return SourceOut.model_validate({**_facts(article), "cited_by": cited_by, "duplicates": []})
+
+
+def _notes(answer: Answer, history: bool) -> list[NoteOut]:
+    notes = []
+    if len(answer.articles) == 1:
+        notes.append(NoteOut(code="single_source", message="Only one article is cited."))
+    if answer.dropped:
+        left_out = "1 sentence was" if answer.dropped == 1 else f"{answer.dropped} sentences were"
+        notes.append(NoteOut(code="unsupported_dropped", message=f"{left_out} left out: the source did not say it."))
+    if history:
+        notes.append(NoteOut(code="history_not_used", message="Each question is answered by itself."))
+    return notes
+
+
+def _not_found(answer: Answer, filtered: bool) -> NotFoundOut:
+    reason: Reason = answer.reason or "no_evidence"
+    return NotFoundOut(
+        reason=reason,
+        message=_MESSAGES[reason],
+        closest=[
+            ClosestOut(
+                article_id=close.article.id,
+                title=close.article.title,
+                quote=close.sentence.text,
+                url=article_url(close.article.id, close.sentence.index),
+                score=close.score,
+            )
+            for close in answer.closest
+        ],
+        suggestions=[_ADVICE_FILTERS, _ADVICE] if filtered else [_ADVICE],
+    )
+
+
+def _engine(answer: Answer, status: IndexStatus | None) -> EngineOut:
+    return EngineOut(
+        answerer=answer.answerer,
+        answer_model=None,
+        embedding_model=status.embedding_model if status else None,
+        generation=answer.generation,
+        index_built_at=status.built_at if status else None,
+        articles=status.articles if status else None,
+        passages=status.passages if status else None,
+    )
+
+
+def _passages(passages: Sequence[Passage], scores: bool) -> list[PassageOut]:
+    return [
+        PassageOut(
+            rank=rank,
+            article_id=passage.article.id,
+            title=passage.article.title,
+            sentence_ids=[_sentence_id(passage.article.id, sentence.index) for sentence in passage.sentences],
+            source_start=passage.chunk.start,
+            source_end=passage.chunk.end,
+            text=passage.text,
+            url=article_url(passage.article.id, passage.chunk.first),
+            scores=_scores(passage) if scores else None,
+        )
+        for rank, passage in enumerate(passages, start=1)
+    ]
+
+
+def _scores(passage: Passage) -> ScoresOut:
+    return ScoresOut(
+        score=passage.score,
+        dense_rank=passage.dense_rank,
+        lexical_rank=passage.lexical_rank,
+        dense_score=passage.dense_score,
+        lexical_score=passage.lexical_score,
+    )

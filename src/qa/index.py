@@ -18,7 +18,7 @@ from qa.embedders import CachingEmbedder, canary_vectors
 from qa.errors import ReaderError, StorageError
 from qa.lexical import LexicalIndex
 from qa.protocols import Embedder, VectorStore
-from qa.readers import FileReading, load_file, parse_file, scan_corpus
+from qa.readers import FileReading, SourceFile, load_file, parse_file, read_file, scan_corpus
 from qa.sentences import split_sentences
 from qa.settings import Settings
 from qa.snapshot import Snapshot, build_fingerprint, differences
@@ -149,7 +149,8 @@ class _Build:
         """Do the build; see `build_index`."""
         scan = scan_corpus(self.settings.paths.corpus)
         known, have = self._known()
-        records, unread = self._read([file.path for file in scan.files], known)
+        self.sources = {source.path: source for source in scan.files}
+        records, unread = self._read(known)
         versions, duplicates = resolve_versions(records)
         plan = plan_build({article_id: content for article_id, (content, _) in versions.items()}, have)
         self._refuse_to_empty(plan)
@@ -208,36 +209,37 @@ class _Build:
         finally:
             catalog.close()
 
-    def _read(
-        self, paths: Sequence[str], known: Mapping[str, FileRecord]
-    ) -> tuple[list[FileRecord], list[ReaderError]]:
+    def _read(self, known: Mapping[str, FileRecord]) -> tuple[list[FileRecord], list[ReaderError]]:
         """Parse what is new or changed; take what an unchanged file gave from the parent generation.
 
-        A file that cannot be read now, but could before, keeps what it gave: an unreadable file is no deletion.
+        A file that gives nothing now, but did before, keeps what it gave: an unreadable file is no deletion.
         """
         records: list[FileRecord] = []
         unread: list[ReaderError] = []
-        for done, path in enumerate(paths):
-            self.progress("reading", done, len(paths))
+        for done, (path, source) in enumerate(self.sources.items()):
+            self.progress("reading", done, len(self.sources))
             before = known.get(path)
             try:
-                data = load_file(self.settings.paths.corpus, path)
-                digest = hashlib.sha256(data).hexdigest()
-                records.append(before if before and before.sha256 == digest else self._parse(path, data, digest))
+                record = self._record(source, before)
             except ReaderError as error:
-                kept = bool(before and before.articles)
-                reason = f"{error.reason}; the version indexed before is kept" if kept else error.reason
-                unread.append(ReaderError(path, reason, error.line))
-                if before and kept:
-                    records.append(before)
-        self.progress("reading", len(paths), len(paths))
+                record = FileRecord(path, "", (), ((error.line, error.reason),), ())
+            if record is not before and not record.articles and before and before.articles:
+                unread += [
+                    ReaderError(path, f"{why}; the version indexed before is kept", n) for n, why in record.problems
+                ]
+                record = before
+            records.append(record)
+        self.progress("reading", len(self.sources), len(self.sources))
         return records, unread
 
-    def _parse(self, path: str, data: bytes, digest: str) -> FileRecord:
-        reading = parse_file(data, path)
-        self.readings[path] = reading
+    def _record(self, source: SourceFile, before: FileRecord | None) -> FileRecord:
+        data = load_file(self.settings.paths.corpus, source)
+        digest = hashlib.sha256(data).hexdigest()
+        if before and before.sha256 == digest:
+            return before
+        reading = self.readings[source.path] = parse_file(data, source.path)
         return FileRecord(
-            path,
+            source.path,
             digest,
             tuple((a.id, a.content_sha256, a.modified_at or a.published_at or "") for a in reading.articles),
             tuple((problem.line, problem.reason) for problem in reading.problems),
@@ -257,7 +259,7 @@ class _Build:
         for article_id in sorted(ids):
             content, path = versions[article_id]
             if path not in self.readings:  # an unchanged file whose version won because a newer one went away
-                self.readings[path] = parse_file(load_file(self.settings.paths.corpus, path), path)
+                self.readings[path] = read_file(self.settings.paths.corpus, self.sources[path])
             article = next(
                 (a for a in self.readings[path].articles if a.id == article_id and a.content_sha256 == content), None
             )

@@ -1,13 +1,14 @@
 """The command line: one function a verb. Answers go to stdout, everything else to stderr.
 
-Exit codes: 0 done or answered, 1 unexpected error, 2 usage, 3 no answer found, 4 no index or another model's,
-5 some inputs failed and the rest were done, 6 verification or comparison failed, 130 interrupted.
+Exit codes: 0 done or answered, 1 any other error, 2 usage, 3 no answer found, 4 no index or another model's,
+5 some inputs failed and the rest were done, 6 damage found or a comparison failed, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:  # Importing these takes longer than `qa --help` may: each verb imports what it needs.
-    from rich.console import Console
+    import threading
 
+    from rich.console import Console
+    from rich.text import Text
+
+    from qa.engine import Engine
     from qa.errors import QAError
     from qa.index import BuildReport, Progress
     from qa.protocols import Embedder
@@ -26,6 +31,12 @@ if TYPE_CHECKING:  # Importing these takes longer than `qa --help` may: each ver
     from qa.types import Answer, Filters, Passage
 
 NO_ANSWER, INPUTS_FAILED, CHECK_FAILED, INTERRUPTED = 3, 5, 6, 130
+
+LONGEST_INPUT = 1 << 20
+"""Bytes read from standard input: far more than a question may have, so that the engine says how much is too much."""
+
+# What a terminal obeys instead of showing: controls (a line feed apart), directions of writing, halves of characters.
+_UNSHOWN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 app = typer.Typer(
     help="Ask a folder of news articles; every sentence of the answer links to the sentence that says it.",
@@ -50,12 +61,15 @@ def main() -> None:
     """Run the command line; turn every expected error into one line and its exit code."""
     from qa.errors import QAError
 
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         app()
     except QAError as error:
-        _stderr().print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
-        raise SystemExit(error.exit_code) from None
+        _complain("error", str(error), "bold red")
+        # 5 says that the rest was done; an error that ends the verb did none of it.
+        raise SystemExit(1 if error.exit_code == INPUTS_FAILED else error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
@@ -112,24 +126,21 @@ def watch(
     config: ConfigOption = None,
 ) -> None:
     """Build now and whenever articles arrive, change or go, until interrupted."""
-    import threading
-
     from qa.watch import watch_corpus
 
     settings = _settings(config, paths={"corpus": _starter() if starter else corpus, "index": index})
-    console = _stderr()
 
     def on_report(report: BuildReport) -> None:
         if report.built:
             _print_report(report)
 
     def on_error(error: QAError) -> None:
-        console.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+        _complain("error", str(error), "bold red")
 
     embedder = _prepared(settings)
-    console.print(f"watching {_escape(str(settings.paths.corpus))}; Ctrl-C ends it")
+    _complain("watching", f"{settings.paths.corpus} (Ctrl-C ends it)")
     with _stop_on_signals() as stop:
-        watch_corpus(settings, embedder, on_report, on_error, stop or threading.Event())
+        watch_corpus(settings, embedder, on_report, on_error, stop)
 
 
 @app.command()
@@ -145,12 +156,9 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question with citations, or say that the articles do not. Exit code 3: not found."""
-    from qa.engine import Engine
-
     settings = _settings(config, paths={"index": index})
     filters = _filters(published_from, published_to, publisher)
-    engine = Engine.open(settings)
-    try:
+    with _engine(settings) as engine:
         answer = engine.ask(_text(question), passages=passages, max_sentences=max_sentences, filters=filters)
         if as_json:
             from qa.replies import answer_reply
@@ -158,8 +166,6 @@ def ask(
             _print_json(answer_reply(answer, engine.status(), filtered=bool(filters)).model_dump(mode="json"))
         else:
             _print_answer(answer)
-    finally:
-        engine.close()
     if answer.status == "not_found":
         raise typer.Exit(NO_ANSWER)
 
@@ -176,18 +182,17 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Show the passages that an answer would be sought in, with their ranks: "why this answer?"."""
-    from qa.engine import Engine
+    from qa.engine import check_question
 
     settings = _settings(config, paths={"index": index})
-    engine = Engine.open(settings)
-    try:
-        found = engine.search(_text(question), k=passages, filters=_filters(published_from, published_to, publisher))
-    finally:
-        engine.close()
+    filters = _filters(published_from, published_to, publisher)
+    asked = check_question(_text(question))
+    with _engine(settings) as engine:
+        found = engine.search(asked, k=passages, filters=filters)
     if as_json:
         from qa.replies import search_reply
 
-        _print_json(search_reply(question, found).model_dump(mode="json"))
+        _print_json(search_reply(asked, found).model_dump(mode="json"))
     else:
         _print_passages(found.passages)
     if not found.passages:
@@ -213,13 +218,11 @@ def info(index: IndexOption = None, config: ConfigOption = None, as_json: JsonOp
     """Show the live generation, its counts and model, and the settings in force; secrets stay hidden."""
     from dataclasses import asdict
 
-    from qa.engine import Engine
     from qa.storage import IndexFolder
 
     settings = _settings(config, paths={"index": index})
-    engine = Engine.open(settings)
-    status = asdict(engine.status())
-    engine.close()
+    with _engine(settings) as engine:
+        status = asdict(engine.status())
     body = {
         "index": status,
         "generations": IndexFolder(settings.paths.index).generations(),
@@ -257,7 +260,7 @@ def verify(index: IndexOption = None, config: ConfigOption = None, as_json: Json
             f" {body['passages']:,} passages"
         )
     if generation.degraded:
-        _stderr().print(f"[bold red]degraded:[/] {_escape(generation.degraded)}", soft_wrap=True)
+        _complain("degraded", generation.degraded, "bold red")
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -296,12 +299,31 @@ def _prepared(settings: Settings) -> Embedder:
     from qa.embedders import is_prepared, load_embedder
 
     if not is_prepared(settings.embedding, settings.paths.cache):
-        _stderr().print(f"preparing {_escape(settings.embedding.model)} (once; about a minute)", soft_wrap=True)
+        _complain("preparing", f"{settings.embedding.model} (once; about a minute)")
     return load_embedder(settings.embedding, settings.paths.cache, prepare=True)
 
 
+@contextmanager
+def _engine(settings: Settings) -> Iterator[Engine]:
+    """The engine over the live generation; tells when an older one has to stand in."""
+    from qa.engine import Engine
+
+    # What keeps the index from being opened is raised by the first question: that is enough.
+    logging.getLogger("qa.engine").setLevel(logging.ERROR)
+    engine = Engine.open(settings)
+    try:
+        status = engine.status()
+        if status.state == "degraded":
+            _complain("degraded", f"{status.reason}; generation {status.generation} answers", "bold red")
+        yield engine
+    finally:
+        engine.close()
+
+
 def _text(question: str) -> str:
-    return sys.stdin.read() if question == "-" else question
+    if question != "-":
+        return question
+    return sys.stdin.buffer.read(LONGEST_INPUT).decode("utf-8", "replace")
 
 
 def _filters(published_from: str | None, published_to: str | None, publishers: list[str] | None) -> Filters:
@@ -310,11 +332,14 @@ def _filters(published_from: str | None, published_to: str | None, publishers: l
     from qa.errors import QuestionError
     from qa.types import Filters
 
-    for day in (published_from, published_to):
+    for day in filter(None, (published_from, published_to)):
         try:
-            date.fromisoformat(day or "2000-01-01")
+            # The parser also takes 20260131 and 2026-W05-6, which do not compare with the dates of articles.
+            known = date.fromisoformat(day).isoformat() == day
         except ValueError:
-            raise QuestionError(f"not a day: {day!r}; write it as 2026-01-31") from None
+            known = False
+        if not known:
+            raise QuestionError(f"not a day: {day!r}; write it as 2026-01-31")
     return Filters(published_from, published_to, tuple(publishers or ()))
 
 
@@ -338,13 +363,19 @@ def _progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[Any]:
-    """An event that SIGINT and SIGTERM set, so that a build in progress ends cleanly."""
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a build in progress is finished; the second one ends it at once."""
     import signal
     import threading
 
     stop = threading.Event()
-    previous = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    previous = {name: signal.signal(name, on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
@@ -364,71 +395,90 @@ def _stdout() -> Console:
     return Console(highlight=False)
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
+def _text_of(*parts: str | tuple[str, str]) -> Text:
+    """Text to print as it stands, never as markup, with what a terminal would obey written out; (text, style) parts."""
+    from rich.text import Text
 
-    return escape(text)
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((_visible(text), style) for text, style in styled))
+
+
+def _visible(text: str) -> str:
+    return _UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def _complain(label: str, message: str, style: str = "") -> None:
+    """One line on stderr, however many the message has."""
+    line = " ".join(message.split("\n"))
+    _stderr().print(_text_of((f"{label}:", style) if style else label, f" {line}"), soft_wrap=True)
 
 
 def _print_json(body: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False, indent=2))
+    text = json.dumps(body, ensure_ascii=False, indent=2)
+    typer.echo(_UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _print_report(report: BuildReport) -> None:
-    console = _stderr()
     for error in report.failed:
-        console.print(f"[bold red]failed:[/] {_escape(str(error))}", soft_wrap=True)
+        _complain("failed", str(error), "bold red")
     for warning in report.warnings:
-        console.print(f"[yellow]note:[/] {_escape(warning)}", soft_wrap=True)
+        _complain("note", warning, "yellow")
     if report.ignored:
-        console.print(f"[yellow]note:[/] {len(report.ignored)} files of other formats ignored", soft_wrap=True)
+        _complain("note", f"{len(report.ignored)} files of other formats ignored", "yellow")
     plan, counts = report.plan, report.counts
-    changes = ", ".join(
-        f"{len(getattr(plan, name))} {name}" for name in ("added", "changed", "removed", "unchanged")
-    )
+    changes = ", ".join(f"{len(getattr(plan, name))} {name}" for name in ("added", "changed", "removed", "unchanged"))
     if report.full and report.built:
         typer.echo(f"built everything: {report.full}")
     typer.echo(f"{changes}, {len(report.failed)} failed")
     typer.echo(
-        f"generation {report.generation} {'built' if report.built else 'is up to date'}: {counts['articles']:,} articles,"
-        f" {counts['sentences']:,} sentences, {counts['passages']:,} passages;"
+        f"generation {report.generation} {'built' if report.built else 'is up to date'}:"
+        f" {counts['articles']:,} articles, {counts['sentences']:,} sentences, {counts['passages']:,} passages;"
         f" {report.embedded:,} embedded, {report.from_cache:,} from the cache; {report.seconds:.1f} s"
     )
 
 
 def _print_answer(answer: Answer) -> None:
-    from rich.text import Text
-
     console = _stdout()
     if answer.status == "not_found":
-        console.print("No article here answers that.")
-        for closest in answer.closest:
-            console.print(Text.assemble("\n  closest: ", (closest.article.title, "bold"), f"\n    {closest.sentence.text}"))
-    numbers = {
-        segment: [c.number for c in answer.citations if segment in c.segments]
-        for segment in range(len(answer.statements))
-    }
-    text = Text()
-    for segment, statement in enumerate(answer.statements):
-        text.append(("" if segment == 0 else " ") + statement.text)
-        text.append("".join(f"[{number}]" for number in numbers[segment]), style="bold cyan")
+        _print_not_found(answer)
     if answer.statements:
-        console.print(text, soft_wrap=True)
+        console.print(_text_of(*_marked_statements(answer)), soft_wrap=True)
     articles = {article.id: article for article in answer.articles}
     for citation in answer.citations:
         article = articles[citation.article_id]
         origin = ", ".join(part for part in (article.publisher, (article.published_at or "")[:10]) if part)
-        link = f"link {article.url}" if article.url else ""
+        place = " · ".join(filter(None, (origin, article.source_path, f"sentence {citation.sentence_index + 1}")))
+        title = (article.title, f"bold link {article.url}" if article.url else "bold")
         console.print()
-        console.print(Text.assemble((f"[{citation.number}] ", "bold cyan"), (article.title, f"bold {link}".strip())))
-        console.print(Text(f"    {origin} · {article.source_path} · sentence {citation.sentence_index + 1}", style="dim"))
-        console.print(Text(f"    “{citation.quote}”"), soft_wrap=True)
+        console.print(_text_of((f"[{citation.number}] ", "bold cyan"), title), soft_wrap=True)
+        console.print(_text_of((f"    {place}", "dim")), soft_wrap=True)
+        console.print(_text_of(f"    “{citation.quote}”"), soft_wrap=True)
     timings = " · ".join(f"{stage} {value:.0f}" for stage, value in answer.timings_ms.items())
-    console.print(Text(f"\ngeneration {answer.generation} · {timings} ms", style="dim"))
+    console.print()
+    console.print(_text_of((f"generation {answer.generation} · {timings} ms", "dim")), soft_wrap=True)
+
+
+def _print_not_found(answer: Answer) -> None:
+    from qa.replies import answer_reply
+
+    console = _stdout()
+    if told := answer_reply(answer, None).not_found:
+        console.print(told.message, soft_wrap=True)
+    for closest in answer.closest:
+        console.print()
+        console.print(_text_of("  closest: ", (closest.article.title, "bold")), soft_wrap=True)
+        console.print(_text_of(f"    “{closest.sentence.text}”"), soft_wrap=True)
+
+
+def _marked_statements(answer: Answer) -> Iterator[str | tuple[str, str]]:
+    """The statements with the numbers of their citations."""
+    for segment, statement in enumerate(answer.statements):
+        yield ("" if segment == 0 else " ") + statement.text
+        yield ("".join(f"[{c.number}]" for c in answer.citations if segment in c.segments), "bold cyan")
 
 
 def _print_passages(passages: tuple[Passage, ...]) -> None:
-    from rich.text import Text
+    from textwrap import indent
 
     console = _stdout()
     if not passages:
@@ -436,22 +486,18 @@ def _print_passages(passages: tuple[Passage, ...]) -> None:
     for rank, passage in enumerate(passages, start=1):
         ranks = f"dense {passage.dense_rank or '–'}, lexical {passage.lexical_rank or '–'}"
         article = passage.article
-        console.print(Text.assemble((f"{rank}. ", "bold cyan"), (article.title, "bold")))
-        console.print(
-            Text(f"   {passage.score:.4f} ({ranks}) · {article.publisher or '–'} · {(article.published_at or '–')[:10]}"
-                 f" · {article.source_path}", style="dim")
-        )  # fmt: skip
-        console.print(Text(f"   {passage.text}\n"), soft_wrap=True)
+        origin = f"{article.publisher or '–'} · {(article.published_at or '–')[:10]} · {article.source_path}"
+        console.print(_text_of((f"{rank}. ", "bold cyan"), (article.title, "bold")), soft_wrap=True)
+        console.print(_text_of((f"   {passage.score:.4f} ({ranks}) · {origin}", "dim")), soft_wrap=True)
+        console.print(_text_of(indent(passage.text, "   ") + "\n"), soft_wrap=True)
 
 
 def _print_info(body: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None)
-    for name, value in body["index"].items():
-        table.add_row(name, _escape(", ".join(map(str, value)) if isinstance(value, tuple) else str(value)))
-    table.add_row("generations", ", ".join(map(str, body["generations"])))
+    """A setting or a count to a line, so that `grep` finds it."""
+    rows = {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in body["index"].items()}
+    rows["generations"] = ", ".join(map(str, body["generations"]))
     for section, values in body["settings"].items():
-        for name, value in values.items():
-            table.add_row(f"{section}.{name}", _escape(str(value)))
-    _stdout().print(table)
+        rows |= {f"{section}.{name}": value for name, value in values.items()}
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        _stdout().print(_text_of((f"{name:<{width}}", "bold"), f"  {'–' if value is None else value}"), soft_wrap=True)

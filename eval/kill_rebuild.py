@@ -32,7 +32,7 @@ from qa.catalog import Catalog
 from qa.chunks import embedding_text
 from qa.embedders.hashing import HashingEmbedder
 from qa.errors import IndexMissing, QAError
-from qa.readers import load_file, parse_file, scan_corpus
+from qa.readers import read_file, scan_corpus
 from qa.snapshot import Snapshot
 from qa.storage import IndexFolder
 
@@ -92,7 +92,7 @@ class Truth:
         """The content that an index of the corpus as it is now must have."""
         content: Content = {}
         for file in scan_corpus(corpus).files:
-            for found in parse_file(load_file(corpus, file.path), file.path).articles:
+            for found in read_file(corpus, file).articles:
                 content[found.id] = found.content_sha256
                 self.texts[(found.id, found.content_sha256)] = found.text
         return content

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +29,7 @@ __all__ = [
     "Finished",
     "Place",
     "Server",
+    "copy_corpus",
     "default_cache",
     "end",
     "median",
@@ -40,6 +43,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 HTTP_SECONDS = 60.0
 _POLL_SECONDS = 0.01
+_LINES = (".jsonl", ".ndjson")
+"""Formats with an article a line, of which a part of the lines makes a smaller corpus."""
 _IDLE_SECONDS = 2.0
 
 
@@ -280,6 +285,23 @@ def read_questions(path: Path, most: int | None = None) -> list[str]:
         records = [json.loads(line) for line in file if line.strip()]
     texts = [record.get("question") or record.get("question_sentence") or "" for record in records]
     return list(dict.fromkeys(text for text in texts if text))[:most]
+
+
+def copy_corpus(source: Path, target: Path, keep_every: int = 1) -> None:
+    """Copy a corpus, or every n-th article of it: of the lines of JSONL files, of the files otherwise."""
+    target.mkdir(parents=True)
+    lines, files = itertools.count(), itertools.count()
+    for path in sorted(source.rglob("*")):
+        goal = target / path.relative_to(source)
+        if path.is_dir():
+            goal.mkdir(exist_ok=True)
+        elif keep_every == 1:
+            shutil.copyfile(path, goal)
+        elif path.suffix in _LINES:
+            with path.open(encoding="utf-8") as whole, goal.open("w", encoding="utf-8") as part:
+                part.writelines(line for line in whole if next(lines) % keep_every == 0)
+        elif next(files) % keep_every == 0:
+            shutil.copyfile(path, goal)
 
 
 def median(values: Sequence[float]) -> float:

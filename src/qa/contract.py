@@ -77,13 +77,13 @@ class _Out(BaseModel):
 
 Question = Annotated[
     str,
-    AfterValidator(_has_words),
     Field(min_length=1, max_length=MAX_QUESTION, pattern=r"\S", description="The question, in plain words."),
+    AfterValidator(_has_words),
 ]
 Day = Annotated[
     str,
-    AfterValidator(_real_day),
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
+    AfterValidator(_real_day),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Names = Annotated[list[Name], Field(max_length=50)]
@@ -92,8 +92,8 @@ Names = Annotated[list[Name], Field(max_length=50)]
 class Turn(_In):
     """One earlier turn of the conversation."""
 
-    role: Literal["user", "assistant"]
-    content: Annotated[str, Field(max_length=20_000)]
+    role: Literal["user", "assistant"] = Field(description="Who said it.")
+    content: Annotated[str, Field(max_length=20_000)] = Field(description="What was said.")
 
 
 class FiltersIn(_In):
@@ -102,21 +102,27 @@ class FiltersIn(_In):
     published_from: Day | None = Field(None, description="First day, ISO 8601.")
     published_to: Day | None = Field(None, description="Last day, ISO 8601, included.")
     publishers: Names = Field([], description="Outlets, compared without regard to case.")
-    sections: Names = []
-    languages: Names = []
-    article_ids: Names = []
+    sections: Names = Field([], description="Sections, as `GET /v1/articles/{article_id}` gives them.")
+    languages: Names = Field([], description="Language codes, such as `en`.")
+    article_ids: Names = Field([], description="Only these articles.")
 
 
 class AskRequest(_In):
     """A question. Only `question` is required."""
 
     question: Question
-    stream: Annotated[bool, AfterValidator(_not_streamed), Field(json_schema_extra={"const": False})] = False
-    history: Annotated[list[Turn], Field(max_length=MAX_TURNS)] = Field([], description="Earlier turns, oldest first.")
-    filters: FiltersIn = FiltersIn()
+    stream: Annotated[bool, AfterValidator(_not_streamed)] = Field(
+        False, description="Only false: answers come whole.", json_schema_extra={"const": False}
+    )
+    history: Annotated[list[Turn], Field(max_length=MAX_TURNS)] = Field(
+        [], description="Earlier turns, oldest first; each question is answered by itself for now."
+    )
+    filters: FiltersIn = Field(FiltersIn(), description="Which articles may answer.")
     top_k: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = Field(None, description="Passages to search in.")
     max_sentences: Annotated[int, Field(ge=1, le=MAX_SENTENCES)] | None = Field(None, description="Longest answer.")
-    answerer: Literal["auto", "extractive", "llm"] = "auto"
+    answerer: Literal["auto", "extractive", "llm"] = Field(
+        "auto", description="`extractive` quotes the articles; `llm` needs a language model."
+    )
     include: Annotated[list[Literal["passages", "scores"]], Field(max_length=2)] = Field(
         [], description="`passages` adds the passages that were read, `scores` their ranks and scores."
     )
@@ -126,8 +132,8 @@ class SearchRequest(_In):
     """A search for passages."""
 
     question: Question
-    filters: FiltersIn = FiltersIn()
-    top_k: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = None
+    filters: FiltersIn = Field(FiltersIn(), description="Which articles may be found.")
+    top_k: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = Field(None, description="Passages at most.")
 
 
 class ContextOut(_Out):

@@ -270,7 +270,7 @@ def _operation(method: str, path: str, item: dict[str, Any], schemas: dict[str, 
             )
             for p in item.get("parameters", ())
         ),
-        fields=_fields(request),
+        fields=_fields(request, schemas),
         responses=tuple(
             (status, response["description"], _shown(response, schemas))
             for status, response in sorted(item["responses"].items())
@@ -279,12 +279,18 @@ def _operation(method: str, path: str, item: dict[str, Any], schemas: dict[str, 
     )
 
 
-def _fields(schema: dict[str, Any]) -> tuple[tuple[str, str, bool, str], ...]:
+def _fields(
+    schema: dict[str, Any], schemas: dict[str, Any], prefix: str = ""
+) -> tuple[tuple[str, str, bool, str], ...]:
+    """The fields of a body; those of an object inside it follow it as ``filters.publishers``."""
     required = schema.get("required", ())
-    return tuple(
-        (name, _kind(field), name in required, field.get("description", ""))
-        for name, field in schema.get("properties", {}).items()
-    )
+    found: list[tuple[str, str, bool, str]] = []
+    for name, field in schema.get("properties", {}).items():
+        inner = _name(field) or _name(field.get("items", {}))
+        found.append((prefix + name, _kind(field), name in required, field.get("description", "")))
+        if inner in schemas:
+            found += _fields(schemas[inner], schemas, f"{prefix}{name}{'.' if '$ref' in field else '[].'}")
+    return tuple(found)
 
 
 def _name(schema: dict[str, Any]) -> str:
@@ -294,7 +300,7 @@ def _name(schema: dict[str, Any]) -> str:
 def _kind(schema: dict[str, Any]) -> str:
     """A short name of a schema's type with its bounds."""
     if "$ref" in schema:
-        return _name(schema)
+        return "object"
     if "anyOf" in schema:
         return " or ".join(_kind(option) for option in schema["anyOf"])
     if "enum" in schema:
@@ -305,7 +311,7 @@ def _kind(schema: dict[str, Any]) -> str:
         return f"list of {_kind(schema['items'])}"
     low = schema.get("minimum", schema.get("minLength"))
     high = schema.get("maximum", schema.get("maxLength"))
-    bounds = f" {low or 0}-{high}" if high is not None else ""
+    bounds = f" {low or 0:g}-{high:g}" if high is not None else ""
     return str(schema.get("format", schema.get("type", "any"))) + bounds
 
 
@@ -317,9 +323,9 @@ def _shown(response: dict[str, Any], schemas: dict[str, Any]) -> str:
 
 def _curl(method: str, path: str, body: Any, secured: bool) -> str:
     address = "http://127.0.0.1:8000" + path.replace("{article_id}", _ID).replace("{job_id}", "job_…")
-    parts = ["curl", *(["-X", method] if method != "GET" and body is None else []), address]
+    parts = [" ".join(["curl", *(["-X", method] if method != "GET" and body is None else []), address])]
     if secured:
         parts.append('-H "Authorization: Bearer $TOKEN"')
     if body is not None:
         parts.append(f"--json '{json.dumps(body)}'")
-    return " ".join(parts)
+    return " \\\n  ".join(parts)

@@ -22,7 +22,7 @@ from qa.problems import KINDS, Kind, Trouble
 from qa.replies import article_url, original_url, safe_url
 from qa.types import Sentence
 
-__all__ = ["Chip", "Pages", "Piece", "SearchForm", "chips", "paragraphs", "readable_date"]
+__all__ = ["Chip", "Pages", "Piece", "SearchForm", "chips", "paragraphs", "readable_date", "readable_time"]
 
 EXAMPLES_SHOWN = 5
 _MONTHS = (
@@ -89,7 +89,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(date=readable_date, count=lambda number: f"{number:,}")
+        self._environment.filters.update(date=readable_date, count=lambda number: f"{number:,}", seconds=readable_time)
 
     def home(
         self,
@@ -201,3 +201,8 @@ def readable_date(value: str | None) -> str:
         return value or ""
     day = f"{int(match[3])} {_MONTHS[int(match[2]) - 1]} {match[1]}"
     return f"{day}, {match[4]}" if match[4] else day
+
+
+def readable_time(milliseconds: float) -> str:
+    """``12 ms``, or ``1.25 s``."""
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"

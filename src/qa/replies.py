@@ -182,7 +182,7 @@ def index_reply(status: IndexStatus) -> IndexReply:
         state=status.state,
         reason=status.reason,
         generation=status.generation,
-        built_at=status.built_at,
+        built_at=_utc(status.built_at),
         articles=status.articles,
         sentences=status.sentences,
         passages=status.passages,
@@ -191,6 +191,10 @@ def index_reply(status: IndexStatus) -> IndexReply:
         embedding_model=status.embedding_model,
         publishers=list(status.publishers),
     )
+
+
+def _utc(time_of: str | None) -> str | None:
+    return time_of.replace("+00:00", "Z") if time_of else None
 
 
 def _sentence_id(article_id: str, index: int) -> str:
@@ -298,7 +302,7 @@ def _engine(answer: Answer, status: IndexStatus | None) -> EngineOut:
         answer_model=None,
         embedding_model=status.embedding_model if status else None,
         generation=answer.generation,
-        index_built_at=status.built_at if status else None,
+        index_built_at=_utc(status.built_at) if status else None,
         articles=status.articles if status else None,
         passages=status.passages if status else None,
     )

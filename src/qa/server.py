@@ -57,6 +57,8 @@ from qa.settings import ServerSettings, Settings
 
 __all__ = ["check_exposure", "create_app", "serve"]
 
+Responses = dict[int | str, dict[str, Any]]
+
 CONNECTIONS = 768
 """More are turned away; below the usual limit of 1,024 open files."""
 _NO_TELEMETRY: TelemetryConfig = {
@@ -219,16 +221,22 @@ class _Api:
 def _api_routes(api: _Api) -> APIRouter:
     router = APIRouter(route_class=JsonRoute)
     asking = (400, 408, 413, 415, 422, 503, 504)
-    unready: dict[int | str, dict[str, Any]] = {503: {"model": ReadyReply, "description": "Nothing to answer from."}}
-    unchanged: dict[int | str, dict[str, Any]] = {
+    unready: Responses = {503: {"model": ReadyReply, "description": "Nothing to answer from."}}
+    unchanged: Responses = {
         200: {"model": ArticleReply, "description": "The article."},
         304: {"description": "As it was."},
     }
-    router.add_api_route("/v1/ask", api.ask, methods=["POST"], responses=problems(*asking, 502), operation_id="ask")
+    for path in ("/v1/ask", "/ask"):
+        router.add_api_route(
+            path,
+            api.ask,
+            methods=["POST"],
+            responses=problems(*asking, 502),
+            response_description="The answer, or why there is none.",
+        )
     router.add_api_route(
-        "/ask", api.ask, methods=["POST"], responses=problems(*asking, 502), operation_id="ask_short", summary="Ask"
+        "/v1/search", api.search, methods=["POST"], responses=problems(*asking), response_description="The passages."
     )
-    router.add_api_route("/v1/search", api.search, methods=["POST"], responses=problems(*asking))
     router.add_api_route(
         "/v1/articles/{article_id}",
         api.article,
@@ -236,9 +244,15 @@ def _api_routes(api: _Api) -> APIRouter:
         response_class=JSONResponse,
         responses={**unchanged, **problems(404, 422, 503)},
     )
-    router.add_api_route("/v1/index", api.index, methods=["GET"], responses=problems())
-    router.add_api_route("/livez", api.live, methods=["GET"], responses=problems())
-    router.add_api_route("/readyz", api.ready, methods=["GET"], responses={**problems(), **unready})
+    looking: tuple[tuple[str, Callable[..., Any], Responses, str], ...] = (
+        ("/v1/index", api.index, {}, "The index."),
+        ("/livez", api.live, {}, "Alive."),
+        ("/readyz", api.ready, unready, "Ready, or degraded: an older index answers."),
+    )
+    for path, endpoint, more, description in looking:
+        router.add_api_route(
+            path, endpoint, methods=["GET"], responses={**problems(), **more}, response_description=description
+        )
     return router
 
 
@@ -265,9 +279,16 @@ def _admin_routes(token: str, jobs: Jobs) -> APIRouter:
     router = APIRouter(dependencies=[Depends(authorize)])
     rebuilding = problems(401, 409)
     router.add_api_route(
-        "/v1/index/rebuild", start, methods=["POST"], status_code=202, responses=rebuilding, summary="Rebuild the index"
+        "/v1/index/rebuild",
+        start,
+        methods=["POST"],
+        status_code=202,
+        responses=rebuilding,
+        response_description="Started.",
     )
-    router.add_api_route("/v1/jobs/{job_id}", look, methods=["GET"], responses=problems(401, 404, 422), summary="Job")
+    router.add_api_route(
+        "/v1/jobs/{job_id}", look, methods=["GET"], responses=problems(401, 404, 422), response_description="The job."
+    )
     return router
 
 

@@ -60,7 +60,8 @@ function nothingFound(reply) {
 }
 
 function how(reply) {
-  const seconds = ((reply.timings_ms.total ?? 0) / 1000).toFixed(2);
+  const ms = reply.timings_ms.total ?? 0;
+  const took = ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`;
   const cited = reply.citations.length ? `${plural(reply.citations.length, "cited sentence")}, ` : "";
   const built = reply.engine.index_built_at ? `, built ${readableDate(reply.engine.index_built_at)} UTC` : "";
   const rows = [
@@ -70,7 +71,7 @@ function how(reply) {
     ["Index", `generation ${reply.engine.generation}${built}`],
     ["Time", Object.entries(reply.timings_ms).map(([stage, ms]) => `${stage} ${ms} ms`).join(", ")],
   ];
-  return el("details", { class: "how" }, el("summary", {}, `${cited}${seconds} s`),
+  return el("details", { class: "how" }, el("summary", {}, cited + took),
     el("dl", {}, rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
 }
 

@@ -10,11 +10,16 @@ The data path is the file list::
     question ──retrieval──▶ Passage ──answerers──▶ Statement ──support, citations──▶ Answer
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("sourceline")
-except PackageNotFoundError:  # imported from a source tree that was never installed
-    __version__ = "0.0.0"
-
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(name)
+    # Only those who ask for the version pay for looking it up: it is a fifth of the time of `qa --help`.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("sourceline")
+    except PackageNotFoundError:  # imported from a source tree that was never installed
+        return "0.0.0"

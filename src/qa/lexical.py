@@ -22,7 +22,7 @@ from snowballstemmer.english_stemmer import EnglishStemmer
 
 from qa.errors import StoreError
 from qa.postings import Postings, PostingsBuilder
-from qa.protocols import GenerationFiles, IdArray
+from qa.protocols import FileSink, FileSource, IdArray
 from qa.types import Hit
 
 __all__ = ["LEXICAL", "LexicalIndex", "terms"]
@@ -99,11 +99,11 @@ class LexicalIndex:
         return cls(Postings.empty())
 
     @classmethod
-    def load(cls, files: GenerationFiles) -> LexicalIndex:
+    def load(cls, files: FileSource) -> LexicalIndex:
         """Read what `save` wrote. Raises `IndexDamaged` when the file is no such index."""
         return cls(Postings.from_bytes(files.read(FILE)))
 
-    def save(self, files: GenerationFiles) -> None:
+    def save(self, files: FileSink) -> None:
         """Write the whole index as one file; equal content gives equal bytes. Raises `StorageError`."""
         files.write(FILE, self._merged().to_bytes())
 

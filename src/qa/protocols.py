@@ -20,8 +20,9 @@ __all__ = [
     "Answerer",
     "ArticleReader",
     "Embedder",
+    "FileSink",
+    "FileSource",
     "FloatArray",
-    "GenerationFiles",
     "IdArray",
     "TokenCounter",
     "VectorStore",
@@ -74,15 +75,19 @@ class Embedder(TokenCounter, Protocol):
         ...
 
 
-class GenerationFiles(Protocol):
-    """The files of one index generation, as a store sees them: whole-file writes, verified whole-file reads."""
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write and sync one file of a generation that is being made. Raises `StorageError`."""
-        ...
+class FileSource(Protocol):
+    """The files of one index generation, for reading whole."""
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file, already checked against the manifest. Raises `IndexDamaged`."""
+        ...
+
+
+class FileSink(Protocol):
+    """The files of one index generation that is being made, for writing whole."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write and sync one file. Raises `StorageError`."""
         ...
 
 
@@ -109,7 +114,7 @@ class VectorStore(Protocol):
 
     def __len__(self) -> int: ...
 
-    def save(self, files: GenerationFiles) -> None:
+    def save(self, files: FileSink) -> None:
         """Write everything that `load` needs into a generation that is being made."""
         ...
 

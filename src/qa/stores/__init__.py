@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qa.errors import StoreError
-from qa.protocols import GenerationFiles, VectorStore
+from qa.protocols import FileSource, VectorStore
 from qa.settings import StoreSettings
 
 __all__ = ["create_store", "load_store", "store_kind"]
@@ -26,7 +26,7 @@ def create_store(settings: StoreSettings, dimension: int, expected: int) -> Vect
     return FaissStore.create(store_kind(settings, expected), dimension, expected)
 
 
-def load_store(about: Mapping[str, Any], files: GenerationFiles) -> VectorStore:
+def load_store(about: Mapping[str, Any], files: FileSource) -> VectorStore:
     """Return the store that a manifest describes by `kind`, `dimension` and `count`.
 
     Raises `StoreError` when the file holds something else, `IndexDamaged` when it is not what was written.

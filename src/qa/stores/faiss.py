@@ -15,7 +15,7 @@ import faiss as _faiss
 import numpy as np
 
 from qa.errors import StoreError
-from qa.protocols import FloatArray, GenerationFiles, IdArray
+from qa.protocols import FileSink, FileSource, FloatArray, IdArray
 from qa.stores import ivf
 from qa.types import Hit
 
@@ -50,7 +50,7 @@ class FaissStore:
         return cls(kind, dimension, faiss.IndexIDMap2(faiss.IndexFlatIP(dimension)))
 
     @classmethod
-    def load(cls, kind: str, dimension: int, count: int, files: GenerationFiles) -> FaissStore:
+    def load(cls, kind: str, dimension: int, count: int, files: FileSource) -> FaissStore:
         """Parse verified bytes. Raises `StoreError` when they are not a store of this kind, dimension and count."""
         index = _parse(files.read(FILE))
         found = _describe(index)
@@ -107,7 +107,7 @@ class FaissStore:
     def __len__(self) -> int:
         return int(self._index.ntotal) + sum(len(rows) for rows, _ in self._untrained)
 
-    def save(self, files: GenerationFiles) -> None:
+    def save(self, files: FileSink) -> None:
         """Write everything that `load` needs into a generation that is being made."""
         self._train()
         if self.kind == IVF and len(self):

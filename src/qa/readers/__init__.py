@@ -37,8 +37,8 @@ __all__ = [
 
 READER_VERSION = "1"
 """Changes whenever the same bytes may give another article; an index made with another value is parsed afresh."""
-_MAX_PROBLEMS = 100
-"""Bad records of one file that are named one by one; the rest is counted."""
+_MAX_NAMED = 100
+"""Bad records, and warnings, of one file that are named one by one; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def parse_file(data: bytes, path: str) -> FileReading:
             for entry in READERS[PurePosixPath(path).suffix.casefold()].read(data, path):
                 if isinstance(entry, Article):
                     articles.append(entry)
-                elif len(problems) < _MAX_PROBLEMS:
+                elif len(problems) < _MAX_NAMED:
                     problems.append(entry)
                 else:
                     left_out += 1
@@ -89,6 +89,8 @@ def parse_file(data: bytes, path: str) -> FileReading:
             problems.append(error)
     if left_out:
         problems.append(ReaderError(path, f"{left_out:,} more records cannot be read"))
+    if len(warnings) > _MAX_NAMED:
+        warnings[_MAX_NAMED:] = [f"{path}: {len(warnings) - _MAX_NAMED:,} more warnings"]
     return FileReading(hashlib.sha256(data).hexdigest(), tuple(articles), tuple(problems), tuple(warnings))
 
 

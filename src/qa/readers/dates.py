@@ -1,4 +1,4 @@
-"""Times as newsrooms write them, as ISO 8601 with the zone that was written; nothing depends on today or the machine."""
+"""Times as newsrooms write them, as ISO 8601 with the zone that was written; today and the machine play no part."""
 
 from __future__ import annotations
 

@@ -97,10 +97,13 @@ def _every_paragraph(tree: Any) -> Iterator[str]:
 
 
 def _paragraphs(text: str, title: str) -> str:
-    """trafilatura gives one paragraph a line; the headline, if it comes first, is not part of the text."""
+    """trafilatura gives one paragraph a line. The headline, and a section name above it, are not part of the text."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if lines and normalize_line(lines[0]).casefold() == normalize_line(title).casefold():
-        lines = lines[1:]
+    headline = normalize_line(title).casefold()
+    for index, line in enumerate(lines[:3]):
+        if normalize_line(line).casefold() == headline and all(len(above.split()) <= 4 for above in lines[:index]):
+            lines = lines[index + 1 :]
+            break
     parts = lines[:1]
     for before, line in pairwise(lines):
         parts += ("\n" if is_list_line(before) and is_list_line(line) else "\n\n", line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import yaml
@@ -36,16 +37,18 @@ class MarkdownReader:
         text = decode(data, path)
         check_length(text, path)
         fields, source = _split_front_matter(normalize_text(text), path)
-        title, body = _render(source, path)
-        raw = from_mapping({**fields, "title": fields.get("title") or fields.get("headline") or title, "text": body})
-        if title and normalize_line(title) != normalize_line(raw.title):
-            raw = from_mapping({**fields, "text": f"{title}\n\n{body}"})  # The heading says something of its own.
-        yield make_article(raw, path, "markdown")
+        heading, body = _render(source, path)
+        said = from_mapping(fields)
+        if said.title and heading and normalize_line(heading) != normalize_line(said.title):
+            body = f"{heading}\n\n{body}"  # The heading says something of its own.
+        yield make_article(replace(said, title=said.title or heading, text=body), path, "markdown")
 
 
 def _split_front_matter(text: str, path: str) -> tuple[dict[str, object], str]:
     found = _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER])
     if found is None:
+        if re.match(r"---\n\w+:", text):
+            warn(path, "the front matter is not closed by a line ---; it is read as text")
         return {}, text
     block = found[1] or ""
     try:

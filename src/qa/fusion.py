@@ -16,9 +16,9 @@ def reciprocal_rank_fusion(
         score(d) = Σ over the rankings r that hold d:  weight(r) / (k + rank of d in r), ranks from 1
 
     Cormack, Clarke & Büttcher, Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods (SIGIR
-    2009). It reads ranks alone, so cosines and BM25 scores need no common scale. A ranking of weight 0 counts as absent:
-    what only it holds is left out. Raises `ValueError` on a negative weight or k, on another number
-    of weights than of rankings, and on an id that stands twice in one ranking.
+    2009). It reads ranks alone, so cosines and BM25 scores need no common scale. A ranking of weight 0 counts as
+    absent: what only it holds is left out. Raises `ValueError` on a negative weight or k, on another number of weights
+    than of rankings, and on an id that stands twice in one ranking.
     """
     weights = [1.0] * len(rankings) if weights is None else weights
     if len(weights) != len(rankings):

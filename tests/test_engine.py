@@ -17,7 +17,7 @@ QUESTIONS = [
     ("How many turbines were replaced at the Oster Dam?", "Engineers replaced 3 of the 8 turbines."),
     ("How many passengers had booked the ferry?", "Some 1,200 passengers had booked for May"),
     ("How many homes lost power in the storm?", "31,000 homes"),
-    ("Who gave the telescopes to the library?", "a gift from the university"),
+    ("Which instruments were a gift from the university?", "the 15 instruments were a gift"),
 ]
 
 
@@ -164,7 +164,7 @@ def test_questions_go_on_while_generations_change(settings: Settings, build: Cal
         thread.start()
     ferry = settings.paths.corpus / "ferry.txt"
     text = ferry.read_text()
-    for number in range(8):
+    for number in range(1, 9):
         ferry.write_text(text.replace("1,200", f"1,20{number}"))
         build()
         engine.reload_if_changed()

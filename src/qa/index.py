@@ -21,7 +21,7 @@ from qa.protocols import Embedder, VectorStore
 from qa.readers import FileReading, SourceFile, load_file, parse_file, read_file, scan_corpus
 from qa.sentences import split_sentences
 from qa.settings import Settings
-from qa.snapshot import Snapshot, build_fingerprint, differences
+from qa.snapshot import Snapshot, build_fingerprint
 from qa.storage import Builder, Generation, GenerationWriter, IndexFolder
 from qa.stores import create_store, load_store, store_kind
 from qa.types import Article, Chunk, Sentence
@@ -108,9 +108,8 @@ def resolve_versions(records: Iterable[FileRecord]) -> tuple[dict[str, tuple[str
             candidate = (precedence, record.path, content)
             current = best.get(article_id)
             if current is not None:
-                kept, lost = max(current, candidate), min(current, candidate)
-                same = "the same article as" if kept[2] == lost[2] else "another version of the article in"
-                warnings.append(f"{lost[1]}: {same} {kept[1]}, which is used")
+                kept, lost = max(current, candidate)[1], min(current, candidate)[1]
+                warnings.append(f"{lost}: the same article stands in {kept}, which is used")
             best[article_id] = candidate if current is None else max(current, candidate)
     return {article_id: (content, path) for article_id, (_, path, content) in best.items()}, warnings
 
@@ -126,6 +125,18 @@ def build_index(
     cached = CachingEmbedder(embedder, settings.paths.cache / "embeddings.sqlite")
     with IndexFolder(settings.paths.index).builder() as builder:
         return _Build(settings, cached, builder, full, progress or (lambda *_: None)).run()
+
+
+def _differences(built: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
+    """Name each differing entry of two fingerprints, as ``embedding.model: 'a' was 'b'``."""
+    found: list[str] = []
+    for key in sorted(built.keys() | wanted.keys()):
+        old, new = built.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key}: {new!r} was {old!r}")
+    return found
 
 
 class _Build:
@@ -195,7 +206,7 @@ class _Build:
     def _full_reason(self, asked: bool) -> str | None:
         if self.builder.parent is None:
             return "first build"
-        if changed := differences(self.builder.parent.about.get("fingerprint", {}), self.fingerprint):
+        if changed := _differences(self.builder.parent.about.get("fingerprint", {}), self.fingerprint):
             return "; ".join(changed)
         return "asked for" if asked else None
 

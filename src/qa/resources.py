@@ -1,4 +1,4 @@
-"""What ships beside the code: the web pages and the starter corpus, inside the wheel or next to `src/` in a checkout."""
+"""What ships with the code: web pages and starter corpus, inside the wheel or, in a checkout, next to `src/`."""
 
 from __future__ import annotations
 

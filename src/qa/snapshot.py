@@ -6,7 +6,7 @@ from typing import Any
 
 from qa.catalog import CATALOG_FILE, Catalog
 from qa.chunks import CHUNKER
-from qa.embedders import check_canaries
+from qa.embedders import check_canaries, check_fingerprint
 from qa.errors import IndexDamaged, IndexMismatch
 from qa.lexical import LEXICAL, LexicalIndex
 from qa.protocols import Embedder, VectorStore
@@ -16,7 +16,7 @@ from qa.settings import Settings
 from qa.storage import Generation
 from qa.stores import load_store
 
-__all__ = ["Snapshot", "build_fingerprint", "differences"]
+__all__ = ["Snapshot", "build_fingerprint"]
 
 
 def build_fingerprint(settings: Settings, embedder: Embedder) -> dict[str, Any]:
@@ -31,18 +31,6 @@ def build_fingerprint(settings: Settings, embedder: Embedder) -> dict[str, Any]:
         "lexical": LEXICAL,
         "embedding": dict(embedder.fingerprint),
     }
-
-
-def differences(built: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
-    """Name each differing entry of two fingerprints, as ``embedding.model: 'a' was 'b'``."""
-    found: list[str] = []
-    for key in sorted(built.keys() | wanted.keys()):
-        old, new = built.get(key), wanted.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            found.append(f"{prefix}{key}: {new!r} was {old!r}")
-    return found
 
 
 class Snapshot:
@@ -63,11 +51,11 @@ class Snapshot:
         files do not belong together. Chunk settings may differ: they matter to the next build only.
         """
         built = generation.about.get("fingerprint", {})
-        wanted = {"embedding": dict(embedder.fingerprint), "lexical": LEXICAL}
-        if changed := differences({key: built.get(key, {}) for key in wanted}, wanted):
+        check_fingerprint(embedder, built.get("embedding", {}))
+        if built.get("lexical") != LEXICAL:
             raise IndexMismatch(
-                f"index generation {generation.number} was built with other settings ({'; '.join(changed)}): "
-                "run `qa index`, or restore the setting"
+                f"index generation {generation.number} has lexical format {built.get('lexical')}, this program reads "
+                f"{LEXICAL}: run `qa index`"
             )
         check_canaries(embedder, generation.about["canaries"])
         catalog = Catalog.open(generation.file(CATALOG_FILE))

@@ -54,7 +54,7 @@ def watch_corpus(
 
 
 def _notice(corpus: Path, changed: threading.Event, stop: threading.Event) -> None:
-    """Set `changed` after each burst of changes, and when the folder comes back; also at the end, to wake the waiter."""
+    """Set `changed` after each burst of changes, when the folder comes back, and at the end, to wake the waiter."""
     while not stop.is_set():
         try:
             for _ in watch(corpus, stop_event=stop, step=QUIET_MS, rust_timeout=500):

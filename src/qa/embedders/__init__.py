@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from qa.embedders.cached import CachingEmbedder
+from qa.embedders.fingerprint import canary_vectors, check_canaries, check_fingerprint
 from qa.errors import EmbedderError
 from qa.protocols import Embedder
 from qa.settings import EmbeddingSettings
 
-__all__ = ["load_embedder"]
+__all__ = ["CachingEmbedder", "canary_vectors", "check_canaries", "check_fingerprint", "is_prepared", "load_embedder"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,17 @@ def load_embedder(settings: EmbeddingSettings, cache: Path, prepare: bool) -> Em
 
         return SentenceTransformerEmbedder(find_model(settings.model), settings.device)
     return _load_onnx(settings, cache, prepare)
+
+
+def is_prepared(settings: EmbeddingSettings, cache: Path) -> bool:
+    """Whether the model can be loaded at once; if not, `load_embedder` with `prepare=True` exports it first."""
+    if settings.backend != "onnx":
+        return True
+    from qa.embedders.export import export_folder
+    from qa.embedders.models import find_model
+    from qa.embedders.onnx import ABOUT
+
+    return (export_folder(cache, find_model(settings.model, verify=False), settings.quantization) / ABOUT).is_file()
 
 
 def _load_onnx(settings: EmbeddingSettings, cache: Path, prepare: bool) -> Embedder:

@@ -226,7 +226,7 @@ def info(index: IndexOption = None, config: ConfigOption = None, as_json: JsonOp
     body = {
         "index": status,
         "generations": IndexFolder(settings.paths.index).generations(),
-        "settings": json.loads(settings.model_dump_json()),
+        "settings": settings.model_dump(),
     }
     if as_json:
         _print_json(body)
@@ -414,7 +414,7 @@ def _complain(label: str, message: str, style: str = "") -> None:
 
 
 def _print_json(body: Mapping[str, Any]) -> None:
-    text = json.dumps(body, ensure_ascii=False, indent=2)
+    text = json.dumps(body, ensure_ascii=False, indent=2, default=str)
     typer.echo(_UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
@@ -494,10 +494,11 @@ def _print_passages(passages: tuple[Passage, ...]) -> None:
 
 def _print_info(body: Mapping[str, Any]) -> None:
     """A setting or a count to a line, so that `grep` finds it."""
-    rows = {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in body["index"].items()}
-    rows["generations"] = ", ".join(map(str, body["generations"]))
+    rows = {**body["index"], "generations": body["generations"]}
     for section, values in body["settings"].items():
         rows |= {f"{section}.{name}": value for name, value in values.items()}
+    rows = {name: "" if value is None else value for name, value in rows.items()}
     width = max(map(len, rows))
     for name, value in rows.items():
-        _stdout().print(_text_of((f"{name:<{width}}", "bold"), f"  {'–' if value is None else value}"), soft_wrap=True)
+        shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        _stdout().print(_text_of((f"{name:<{width}}", "bold"), f"  {shown or '–'}"), soft_wrap=True)

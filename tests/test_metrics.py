@@ -108,7 +108,7 @@ def test_citation_recall_is_over_what_an_answer_needs() -> None:
     [
         pytest.param("The  Buffalo Bills!", "buffalo bills", 1, 1, id="case, article, punctuation, spaces"),
         pytest.param("in the city of Buffalo", "Buffalo", 0, 2 * 1 / (4 + 1), id="more than asked"),
-        pytest.param("red red blue", "red blue blue", 0, 2 * 2 / (3 + 3), id="bags, not sets"),
+        pytest.param("red red blue", "red red green", 0, 2 * 2 / (3 + 3), id="bags, not sets"),
         pytest.param("Theatre", "atre", 0, 0, id="article only as a whole word"),
         pytest.param("the", "", 1, 1, id="both empty"),
         pytest.param("yes", "", 0, 0, id="one empty"),
@@ -140,7 +140,7 @@ def test_bootstrap_interval_of_a_mean_is_near_the_normal_one() -> None:
     values = np.random.default_rng(1).normal(5, 2, 400)
     low, high = bootstrap_interval(list(values))
     half = 1.96 * values.std() / math.sqrt(len(values))
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
     assert bootstrap_interval(list(values)) == (low, high)
 
 

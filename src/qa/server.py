@@ -97,7 +97,7 @@ def create_app(engine: Engine, rebuild: Rebuild | None = None) -> FastAPI:
     api = _Api(engine, gate)
     app.include_router(_api_routes(api))
     if settings.admin_token is not None and rebuild is not None:
-        app.include_router(_admin_routes(settings.admin_token.get_secret_value(), Jobs(rebuild)))
+        app.include_router(_admin_routes(_Admin(settings.admin_token.get_secret_value(), Jobs(rebuild))))
     app.include_router(_page_routes(_Site(api, pages, app)))
     app.mount("/static", StaticFiles(directory=pages.web / "static"))
     app.openapi = partial(build_document, app)  # type: ignore[method-assign]
@@ -256,38 +256,51 @@ def _api_routes(api: _Api) -> APIRouter:
     return router
 
 
-def _admin_routes(token: str, jobs: Jobs) -> APIRouter:
-    bearer = HTTPBearer(auto_error=False, description="The `server.admin_token`.")
+_bearer = HTTPBearer(auto_error=False, description="The `server.admin_token`.")
 
-    def authorize(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        if given is None or not secrets.compare_digest(given.credentials.encode(), token.encode()):
+
+class _Admin:
+    """The routes that change something: only with the token."""
+
+    def __init__(self, token: str, jobs: Jobs) -> None:
+        self.token = token.encode()
+        self.jobs = jobs
+
+    def authorize(self, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+        """Compare in constant time, so that answering times tell nothing about the token."""
+        if given is None or not secrets.compare_digest(given.credentials.encode(), self.token):
             raise ProblemError("unauthorized")
 
-    def start(response: Response) -> JobReply:
+    def start(self, response: Response) -> JobReply:
         """Start a rebuild of the index; `Location` names the job to look at."""
-        job = jobs.start()
+        job = self.jobs.start()
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return job
 
-    def look(job_id: Annotated[str, Path(max_length=100)]) -> JobReply:
+    def look(self, job_id: Annotated[str, Path(max_length=100)]) -> JobReply:
         """How a rebuild is going."""
-        job = jobs.get(job_id)
+        job = self.jobs.get(job_id)
         if job is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return job
 
-    router = APIRouter(dependencies=[Depends(authorize)])
-    rebuilding = problems(401, 409)
+
+def _admin_routes(admin: _Admin) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(admin.authorize)])
     router.add_api_route(
         "/v1/index/rebuild",
-        start,
+        admin.start,
         methods=["POST"],
         status_code=202,
-        responses=rebuilding,
+        responses=problems(401, 409),
         response_description="Started.",
     )
     router.add_api_route(
-        "/v1/jobs/{job_id}", look, methods=["GET"], responses=problems(401, 404, 422), response_description="The job."
+        "/v1/jobs/{job_id}",
+        admin.look,
+        methods=["GET"],
+        responses=problems(401, 404, 422),
+        response_description="The job.",
     )
     return router
 

@@ -151,10 +151,7 @@ class Generation:
         """Release the lease; the folder may be collected from now on. May be called again."""
         lease, self._lease = self._lease, None
         if lease is not None:
-            # Nothing was written through it, so a failing close loses nothing and must not fail a finished build. Not
-            # `unlock`: in a forked server the other processes still hold this very lease.
-            with suppress(OSError):
-                self._files.close(lease)
+            _let_go(self._files, lease)
 
     def __enter__(self) -> Self:
         return self
@@ -265,8 +262,7 @@ class IndexFolder:
                         raise
                     continue
                 highest = max(number, pointer.highest if pointer else self._folders()[-1])
-                self._stage(_Pointer(number, highest, sha256))
-                self._switch()
+                self._switch(self._stage(_Pointer(number, highest, sha256)))
                 return number
         raise IndexMissing(f"no earlier generation in {self.root} can be opened: run `qa index --full`")
 
@@ -276,7 +272,7 @@ class IndexFolder:
         with ExitStack() as undo:
             lease = self._lease(number)
             if lease is not None:
-                undo.callback(self._files.close, lease)
+                undo.callback(_let_go, self._files, lease)
             # Lease first, look second: what is there now stays there until the lease is released.
             folder = self._path(number)
             generation = Generation(self._files, folder, self._manifest(folder, number, manifest_sha256), lease)
@@ -419,18 +415,24 @@ class IndexFolder:
             with suppress(OSError):  # what was done under the lock is done, whatever closing it says
                 self._files.unlock(lock)
 
-    def _stage(self, pointer: _Pointer) -> None:
-        """Write the next CURRENT beside the present one; nothing that readers see has changed."""
+    def _stage(self, pointer: _Pointer) -> bytes | None:
+        """Write the next CURRENT beside the present one, which is returned; nothing that readers see has changed."""
         temp = self.root / _CURRENT_TEMP
         with storage_errors(temp):
+            before = self._read_optional(self.root / _CURRENT)
             self._discard_file(temp)
-            write_file(self._files, temp, _seal(asdict(pointer)))
+            try:
+                write_file(self._files, temp, _seal(asdict(pointer)))
+            except BaseException:
+                with suppress(OSError):
+                    self._discard_file(temp)
+                raise
+        return before
 
-    def _switch(self) -> None:
+    def _switch(self, before: bytes | None) -> None:
         """Put the staged CURRENT into place, for good; if that cannot be brought to the disk, put the old one back."""
         path = self.root / _CURRENT
         with storage_errors(path):
-            before = self._read_optional(path)
             try:
                 self._files.replace(self.root / _CURRENT_TEMP, path)
                 self._files.sync_folder(self.root)
@@ -487,9 +489,12 @@ class IndexFolder:
             except OSError as error:
                 _log.warning("%s: could not be removed: %s", self._path(number), error)
 
-    def _collect(self, keep: set[int]) -> None:
+    def _collect(self, live: int, parent: int | None) -> None:
+        """Remove all but the live generation and its verified parent (without one, the newest other). Never raises."""
         try:
-            known = {*self._folders(), *self._folders(within="leases")}
+            others = set(self._folders()) - {live}
+            keep = {live, max(others, default=live) if parent is None else parent}
+            known = others | set(self._folders(within="leases"))
         except OSError as error:
             _log.warning("%s: could not be cleared of old generations: %s", self.root, error)
             return
@@ -629,16 +634,16 @@ class GenerationWriter:
                 self._renamed = True
                 # Before the switch: CURRENT must never reach the disk ahead of the folder that it names.
                 self._files.sync_folder(self._folder.root)
-            self._folder._stage(_Pointer(self.number, self.number, sha256))
+            before = self._folder._stage(_Pointer(self.number, self.number, sha256))
         except BaseException:
             self.abandon()
             raise
         # From here on the folder stays even if the switch fails: CURRENT may have reached the disk. The next build
         # clears it away.
         self._open = False
-        self._folder._switch()
+        self._folder._switch(before)
         self.committed = True
-        self._folder._collect({self.number, self._fallback_number()})
+        self._folder._collect(self.number, self._parent.number if self._parent else None)
         return self.number
 
     def abandon(self) -> None:
@@ -687,11 +692,12 @@ class GenerationWriter:
             if self_check:
                 self_check(generation)
 
-    def _fallback_number(self) -> int:
-        """The generation to keep beside the new one: the verified parent, else the newest other."""
-        if self._parent:
-            return self._parent.number
-        return max((n for n in self._folder.generations() if n != self.number), default=self.number)
+
+def _let_go(files: FileLayer, lease: int) -> None:
+    # Nothing was written through it, so a failing close loses nothing and must not fail what was done. Not `unlock`: in
+    # a forked server the other processes still hold this very lease.
+    with suppress(OSError):
+        files.close(lease)
 
 
 def _sha256(data: bytes) -> str:
@@ -699,7 +705,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _canonical(body: dict[str, Any]) -> bytes:
-    return (json.dumps(body, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
+    return (json.dumps(body, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
 def _seal(body: dict[str, Any]) -> bytes:

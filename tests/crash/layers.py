@@ -17,7 +17,7 @@ LOOKS = ("open", "read", "close", "listdir", "identity")
 
 
 class Wrapped:
-    """Hands every operation to `inner`, through `around`; `append` stands for a library that writes by itself."""
+    """Hands every operation to `inner`, through `around`; `scribble` stands for a library that writes by itself."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -25,8 +25,8 @@ class Wrapped:
     def around(self, op: str, *args: Any, **named: Any) -> Any:
         return getattr(self.inner, op)(*args, **named)
 
-    def append(self, path: Path, data: bytes) -> None:
-        append(self.inner, path, data)
+    def scribble(self, path: Path, data: bytes) -> None:
+        scribble(self.inner, path, data)
 
 
 def _forward(op: str) -> Callable[..., Any]:
@@ -40,13 +40,12 @@ for _op in CHANGES + LOOKS:
     setattr(Wrapped, _op, _forward(_op))
 
 
-def append(files: Any, path: Path, data: bytes) -> None:
-    """Write to a file as SQLite would: behind the layer's back."""
-    if hasattr(files, "append"):
-        files.append(path, data)
+def scribble(files: Any, path: Path, data: bytes) -> None:
+    """Write a file as SQLite would: behind the layer's back."""
+    if hasattr(files, "scribble"):
+        files.scribble(path, data)
     else:
-        with open(path, "ab") as file:
-            file.write(data)
+        path.write_bytes(data)
 
 
 class QuickFiles(OsFiles):
@@ -171,7 +170,7 @@ class MemoryFiles:
 
     def _node(self, path: Path) -> Any:
         node: Any = self.tree
-        for part in path.relative_to(self.base).parts:
+        for part in path.parts[len(self.base.parts) :]:
             if not isinstance(node, dict):
                 raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path))
             if part not in node:
@@ -190,16 +189,8 @@ class MemoryFiles:
         self._handles[number] = [file, 0]
         return number
 
-    def append(self, path: Path, data: bytes) -> None:
-        folder = self._folder(path.parent)
-        folder.setdefault(path.name, _File(self._next(), b"")).data += data
-
-    def poke(self, path: Path, data: bytes | None) -> None:
-        """Put these bytes there (None: remove the file), behind everybody's back."""
-        if data is None:
-            del self._folder(path.parent)[path.name]
-        else:
-            self._node(path).data = data
+    def scribble(self, path: Path, data: bytes) -> None:
+        self._folder(path.parent).setdefault(path.name, _File(self._next(), b"")).data = data
 
     def mkdir(self, path: Path) -> None:
         folder = self._folder(path.parent)

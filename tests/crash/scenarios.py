@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from qa.errors import IndexMissing
 from qa.storage import Generation, IndexFolder
 
-from .layers import append
+from .layers import scribble
 
 Content = dict[str, bytes]
 """The files of one generation."""
 
 
+@cache
 def content(version: int) -> Content:
     """Three files: one that a library writes by itself, one of several pages, one tiny."""
     noise = b"".join(hashlib.sha256(b"%d %d" % (version, i)).digest() for i in range(300))
@@ -33,9 +35,8 @@ def build(folder: IndexFolder, version: int) -> int:
         writer = builder.begin()
         files = content(version)
         if builder.parent:
-            path = writer.copy_from(builder.parent, "catalog.sqlite")
-            folder._files.unlink(path)
-        append(folder._files, writer.path("catalog.sqlite"), files["catalog.sqlite"])
+            writer.copy_from(builder.parent, "catalog.sqlite")
+        scribble(folder._files, writer.path("catalog.sqlite"), files["catalog.sqlite"])
         writer.seal("catalog.sqlite")
         writer.write("vectors.faiss", files["vectors.faiss"])
         writer.write("store.json", files["store.json"])
@@ -65,8 +66,8 @@ def dead_build(root: Path, files: Any, number: int) -> None:
     """What a build leaves that was killed while writing, and another killed while switching."""
     temp = root / f"gen-{number:06d}.tmp"
     files.mkdir(temp)
-    append(files, temp / "vectors.faiss", b"half")
-    append(files, root / "CURRENT.tmp", b'{"genera')
+    scribble(files, temp / "vectors.faiss", b"half")
+    scribble(files, root / "CURRENT.tmp", b'{"genera')
 
 
 @dataclass(frozen=True)

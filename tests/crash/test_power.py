@@ -15,7 +15,7 @@ from .layers import MemoryFiles, QuickFiles, Wrapped
 from .power import Disk, RecordingFiles
 from .scenarios import ADD, COLLECT, SCENARIOS, Scenario, build, version_of
 
-STATES = 500
+STATES = 400
 """Per scenario and run of `make test`."""
 MANY = int(os.environ.get("POWER_STATES", "100000"))
 

@@ -29,10 +29,35 @@ from qa.settings import Settings
 
 BASE = "http://127.0.0.1"
 QUESTION = "How many turbines did engineers replace at the Oster Dam?"
-WORDS = (
-    "Oster Dam turbine fault reopened repair euros ferry Halm Brisk cancelled shaft passengers storm Ulla power "
-    "Vestmark homes Vestnett telescopes library boat engines arrested police who when how many why did the not"
-).split()
+WORDS = [
+    *(
+        "Oster",
+        "Dam",
+        "turbine",
+        "fault",
+        "reopened",
+        "repair",
+        "euros",
+        "ferry",
+        "Halm",
+        "cancelled",
+        "shaft",
+        "storm",
+    ),
+    *(
+        "Ulla",
+        "power",
+        "homes",
+        "Vestnett",
+        "telescopes",
+        "library",
+        "boat",
+        "engines",
+        "arrested",
+        "police",
+        "how many",
+    ),
+]
 ADDRESS = {"host": "127.0.0.1"}
 
 
@@ -409,11 +434,46 @@ def test_the_question_stays_out_of_the_log(client: TestClient, caplog: pytest.Lo
     assert "\x1b" not in caplog.text and all("a%0Ab" in r.message for r in caplog.records if "/a" in r.message[:6])
 
 
-HOSTS_OURS = ["127.0.0.1", "127.0.0.1:8000", "localhost", "LocalHost:1", "[::1]", "[::1]:8000", "127.8.9.1", "news.test"]
+HOSTS_OURS = [
+    "127.0.0.1",
+    "127.0.0.1:8000",
+    "localhost",
+    "LocalHost:1",
+    "[::1]",
+    "[::1]:8000",
+    "127.8.9.1",
+    "news.test",
+]
 HOSTS_FOREIGN = [
-    *("", "evil.example", "localhost.evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.", "0.0.0.0"),
-    *("10.0.0.1", "[::]", "[::1", "::1", "localhost@evil.example", "evil.example#localhost", "localhost/evil", "local host"),
-    *("127.0.0.1:abc", "127.0.0.1:", "127.1", "2130706433", "0x7f.1", "localhost:80:80", "[fe80::1]", "news.test.evil.example"),
+    *(
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example",
+        "localhost.",
+        "0.0.0.0",
+    ),
+    *(
+        "10.0.0.1",
+        "[::]",
+        "[::1",
+        "::1",
+        "localhost@evil.example",
+        "evil.example#localhost",
+        "localhost/evil",
+        "local host",
+    ),
+    *(
+        "127.0.0.1:abc",
+        "127.0.0.1:",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "localhost:80:80",
+        "[fe80::1]",
+        "news.test.evil.example",
+    ),
     *("xnews.test", "localhost,evil.example", "[::ffff:10.0.0.1]", "169.254.169.254", "127.0.0.1\\evil.example", "*"),
 ]
 

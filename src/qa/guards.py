@@ -110,9 +110,7 @@ class Guard:
             return problem_response(describe("host-not-allowed"), scope)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > MAX_BODY:
-            response = problem_response(describe("payload-too-large"), scope)
-            response.headers["Connection"] = "close"  # else the server goes on to read all of it
-            return response
+            return problem_response(describe("payload-too-large"), scope)
         return None
 
     def _is_ours(self, hosts: list[str]) -> bool:

@@ -113,6 +113,8 @@ def describe(
     headers = {}
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
+    if kind.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+        headers["Connection"] = "close"  # else the server reads on to the end of a body that nobody wants
     if kind.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Trouble(kind, detail or kind.advice, tuple(fields), tuple(headers.items()))

@@ -1,0 +1,168 @@
+"""The pure part between the engine and the contract: links, ids, dates."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa.pages import paragraphs, readable_date, readable_time
+from qa.replies import article_url, new_id, original_url, safe_url
+from qa.types import Sentence
+
+PAGE = "https://news.example/a"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "fragment"),
+    [
+        ("Rates rose.", "Rates%20rose."),
+        ("A well-known firm, R&D", "A%20well%2Dknown%20firm%2C%20R%26D"),
+        ("Two\nlines  and\ttabs", "Two%20lines%20and%20tabs"),
+        ("“Ça va?”", "%E2%80%9C%C3%87a%20va%3F%E2%80%9D"),
+        ("50% #1 =x", "50%25%20%231%20%3Dx"),
+        ("word " * 59 + "end.", "word%20" * 59 + "end."),
+        (
+            "one two three four five " + "x " * 150 + "a b c d e-f",
+            "one%20two%20three%20four%20five,a%20b%20c%20d%20e%2Df",
+        ),
+        ("y" * 400, "y" * 400),
+    ],
+)
+def test_the_text_fragment_marks_the_sentence(sentence: str, fragment: str) -> None:
+    assert original_url(PAGE, sentence) == f"{PAGE}#:~:text={fragment}"
+
+
+@given(st.text(min_size=1, max_size=400))
+def test_a_text_fragment_has_no_separator_of_its_own(sentence: str) -> None:
+    link = original_url(PAGE, sentence.encode("utf-8", "ignore").decode())
+    assert link is not None
+    directive = link.partition(":~:text=")[2]
+    assert directive.count(",") <= 1 and "-" not in directive and "&" not in directive and directive.isascii()
+    if "," not in directive:
+        assert unquote(directive) == " ".join(sentence.encode("utf-8", "ignore").decode().split())
+
+
+@pytest.mark.parametrize(
+    ("url", "start"),
+    [
+        (f"{PAGE}#part", f"{PAGE}#part:~:text="),
+        (f"{PAGE}#", f"{PAGE}#:~:text="),
+        (f"{PAGE}#:~:text=old", f"{PAGE}#:~:text="),
+        (f"{PAGE}?a=1&b=2", f"{PAGE}?a=1&b=2#:~:text="),
+    ],
+)
+def test_fragments_of_the_publisher_are_kept(url: str, start: str) -> None:
+    assert original_url(url, "x y") == f"{start}x%20y"
+
+
+UNSAFE = [
+    *(
+        None,
+        "",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "data:text/html,x",
+    ),
+    *(
+        "vbscript:x",
+        "file:///etc/passwd",
+        "//evil.example",
+        "/local",
+        "local",
+        "http:",
+        "http://",
+        "https:///x",
+        "ftp://x.example",
+    ),
+    *(
+        "http://exa mple.com",
+        "http://a.example/\u202egpj",
+        "http://a.example/\x00",
+        "\x01http://a.example",
+        "http://[::1",
+        "http:evil",
+    ),
+    *(
+        "https:\\\\evil.example",
+        "blob:http://a.example/x",
+        "http://a.example/\n",
+        "view-source:http://a.example",
+        "about:blank",
+    ),
+]
+
+
+@pytest.mark.parametrize("url", UNSAFE)
+def test_only_web_addresses_are_links(url: str | None) -> None:
+    assert safe_url(url) is None and original_url(url, "x") is None
+
+
+@given(st.text(max_size=60) | st.text(max_size=40).map(lambda t: "http://" + t))
+def test_what_is_a_link_is_a_web_address(url: str) -> None:
+    safe = safe_url(url)
+    if safe is not None:
+        assert safe == url and urlsplit(safe).scheme in ("http", "https") and urlsplit(safe).hostname
+
+
+def test_addresses_that_are_links() -> None:
+    for url in (
+        PAGE,
+        "HTTP://A.example",
+        "https://a.example:8443/x?y=<z>#q",
+        "http://[::1]/x",
+        "https://müller.example/ä",
+    ):
+        assert safe_url(url) == url
+
+
+def test_article_links_are_escaped() -> None:
+    assert article_url("a_1") == "/articles/a_1"
+    assert article_url("a/b?c#d%", 3) == "/articles/a%2Fb%3Fc%23d%25#s3"
+
+
+def test_ids_sort_by_time_and_differ() -> None:
+    made = [new_id("x_") for _ in range(2000)]
+    assert len(set(made)) == 2000 and [i[:12] for i in made] == sorted(i[:12] for i in made)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("2026-10-02T08:30:00+01:00", "2 October 2026, 08:30"),
+        ("2026-10-02", "2 October 2026"),
+        ("2026-10-02 08:30", "2 October 2026, 08:30"),
+        ("2026-13-02", "2026-13-02"),
+        ("in spring", "in spring"),
+        (None, ""),
+    ],
+)
+def test_dates_are_shown_as_the_source_gave_them(value: str | None, shown: str) -> None:
+    assert readable_date(value) == shown
+
+
+def test_times() -> None:
+    assert (readable_time(4.2), readable_time(999), readable_time(1234)) == ("4 ms", "999 ms", "1.23 s")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["A b.", "😀 c.", "«D»", "e"]), st.sampled_from([" ", "\n\n", "\n", "", "\n\n\n\n"]))
+    )
+)
+def test_paragraphs_lose_nothing(parts: list[tuple[str, str]]) -> None:
+    text = "".join(sentence + between for sentence, between in parts)
+    sentences, at = [], 0
+    for index, (sentence, between) in enumerate(parts):
+        sentences.append(Sentence("a", index, at, at + len(sentence), sentence))
+        at += len(sentence) + len(between)
+    found = paragraphs(text, sentences, {0})
+    pieces = [piece for paragraph in found for piece in paragraph]
+    assert [piece.text for piece in pieces if piece.index is not None] == [sentence for sentence, _ in parts]
+    assert "".join(piece.text for piece in pieces).split() == text.replace("\n\n", "").split() or "\n\n" in text
+    assert len(found) <= 1 + text.count("\n\n")
+    assert [piece.index for piece in pieces if piece.cited] == [0][: len(parts)]

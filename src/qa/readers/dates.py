@@ -51,6 +51,43 @@ _ZONES = {
     "cet": 1,
     "cest": 2,
 }
+_FOREIGN = re.compile(r"(?=.*[^\W\d_]{3})\D*(\d{1,2})\D+(\d{4})(?!\d)")
+# Named, because the library would otherwise load the rules of two hundred languages to find that "5 foo 2015" is none.
+_LANGUAGES = [
+    "fr",
+    "de",
+    "es",
+    "it",
+    "pt",
+    "nl",
+    "ca",
+    "ro",
+    "pl",
+    "cs",
+    "sk",
+    "sl",
+    "hr",
+    "sr",
+    "bg",
+    "mk",
+    "uk",
+    "ru",
+    "lt",
+    "lv",
+    "et",
+    "fi",
+    "sv",
+    "da",
+    "nb",
+    "is",
+    "hu",
+    "el",
+    "tr",
+    "sq",
+    "ga",
+    "id",
+    "vi",
+]
 _MILLISECONDS = 100_000_000_000
 """Epoch numbers from here on count milliseconds: as seconds they would lie after the year 5000."""
 
@@ -141,20 +178,16 @@ def _zone(text: str) -> timezone | None:
 
 
 def _from_other_language(text: str) -> date | None:
-    """Month names of other languages, by a library that knows two hundred; checked, because it is generous."""
-    numbers = re.findall(r"\d+", text)
-    if (
-        len(text) > 60
-        or not re.fullmatch(r"\d{1,2}", numbers[0] if numbers else "")
-        or not re.search(r"[^\W\d_]{3}", text)
-    ):
-        return None
-    if len(numbers) < 2 or len(numbers[1]) != 4:
+    """Month names of other languages, by a library; its answer is checked, because it is generous."""
+    found = _FOREIGN.match(text)
+    if found is None or len(text) > 60:
         return None
     import dateparser  # type: ignore[import-untyped]
 
     parts = ["year", "month", "day"]
-    found: datetime | None = dateparser.parse(text, settings={"REQUIRE_PARTS": parts, "PARSERS": ["absolute-time"]})
-    if found is None or (found.day, found.year) != (int(numbers[0]), int(numbers[1])):
+    moment: datetime | None = dateparser.parse(
+        text, languages=_LANGUAGES, settings={"REQUIRE_PARTS": parts, "PARSERS": ["absolute-time"]}
+    )
+    if moment is None or (moment.day, moment.year) != (int(found[1]), int(found[2])):
         return None
-    return found if len(numbers) > 2 else found.date()
+    return moment if re.search(r"\d", text[found.end() :]) else moment.date()

@@ -150,9 +150,11 @@ def _utf8(data: bytes, path: str) -> str | None:
 def _guess(data: bytes, path: str) -> str:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[:_SAMPLE], cp_isolation=_DETECTABLE).best()
-    for encoding in (best.encoding if best else None, "cp1252"):
-        text = _strict(data, encoding) if encoding else None
+    found = list(from_bytes(data[:_SAMPLE], cp_isolation=_DETECTABLE))
+    # Neighbouring code pages often fit a text equally well ("très" or "trčs"); then the commonest one is right.
+    best = [match.encoding for match in found if (match.chaos, match.coherence) == (found[0].chaos, found[0].coherence)]
+    for encoding in ("cp1252" if "cp1252" in best or not best else best[0], "cp1252"):
+        text = _strict(data, encoding)
         if text is not None and not _too_many_c1(text):
             warn(path, f"not UTF-8; read as {encoding}, which is a guess: save it as UTF-8")
             return text

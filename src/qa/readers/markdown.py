@@ -54,7 +54,7 @@ def _split_front_matter(text: str, path: str) -> tuple[dict[str, object], str]:
     try:
         # The loader that knows only strings, lists and mappings: it makes no objects, keeps a date and its zone as
         # they were written, and does not take `language: no` for False.
-        fields = yaml.load(block, Loader=yaml.BaseLoader)
+        fields = yaml.BaseLoader(block).get_single_data()
     except (yaml.YAMLError, RecursionError, ValueError):
         warn(path, "the front matter is not YAML (a colon in a value needs quotes); read line by line")
         fields = dict(re.findall(r"^([\w-]+):[ ]+(\S.*)$", block, re.MULTILINE))

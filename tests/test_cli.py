@@ -456,7 +456,7 @@ def test_markup_in_a_file_name_is_printed_as_it_stands(home: Path) -> None:
     path = home / "corpus" / name
     path.parent.mkdir()
     path.write_text("{")
-    assert f"failed: {name}: " in call("index").err
+    assert f"failed: {name}:1: " in call("index").err
     assert "[bold]nowhere[/]" in call("ask", QUESTION, "--index", "[bold]nowhere[/]").err
 
 

@@ -107,6 +107,7 @@ def test_a_heavy_package_has_one_home(package: str) -> None:
 def test_nothing_that_can_run_loaded_data(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not NEVER & set(imports(path))
+    text = text.replace("yaml.load(block, Loader=yaml.BaseLoader)", "")  # this loader makes strings, nothing else
     for call in ("eval(", "exec(", "yaml.load(", "torch.load(", "allow_pickle=True", "shell=True", "|safe"):
         assert f" {call}" not in text and f"={call}" not in text, call
 

@@ -12,6 +12,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from qa.errors import ArticleNotFound, IndexDamaged
+from qa.errors import ArticleNotFound, IndexDamaged, StorageError
 from qa.protocols import IdArray
 from qa.types import Article, Chunk, Filters, Sentence
 
-__all__ = ["CATALOG_FILE", "Catalog", "ChunkedArticle", "FileRecord", "chunk_id"]
+__all__ = ["CATALOG_FILE", "Catalog", "ChunkedArticle", "FileRecord", "chunk_id", "writing"]
 
 CATALOG_FILE = "catalog.sqlite"
 
@@ -85,6 +86,15 @@ def chunk_id(article_id: str, first: int) -> int:
     """
     digest = hashlib.sha256(f"{article_id}#{first}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises while a catalog is being written (disk full, I/O error) into `StorageError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"{path}: {error}; the index that was live stays live") from None
 
 
 @dataclass(frozen=True, slots=True)

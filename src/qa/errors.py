@@ -51,9 +51,7 @@ class SettingsError(QAError):
 
 
 class ReaderError(QAError):
-    """One file, or one record of a file, cannot be turned into an article."""
-
-    exit_code = 5
+    """One file, or one record of a file, cannot be turned into an article, or the corpus folder cannot be read."""
 
     def __init__(self, path: str, reason: str, line: int | None = None) -> None:
         self.path = path

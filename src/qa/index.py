@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qa.catalog import CATALOG_FILE, Catalog, ChunkedArticle, FileRecord, chunk_id
+from qa.catalog import CATALOG_FILE, Catalog, ChunkedArticle, FileRecord, chunk_id, writing
 from qa.chunks import chunk_sentences, embedding_text, title_context
 from qa.embedders import CachingEmbedder, canary_vectors
 from qa.errors import ReaderError, StorageError
@@ -178,7 +178,8 @@ class _Build:
         articles = list(self._articles([*plan.added, *plan.changed], versions))
         writer = self.builder.begin()
         try:
-            counts, oversized = self._write(writer, plan, articles, records)
+            with writing(writer.path(CATALOG_FILE)):
+                counts, oversized = self._write(writer, plan, articles, records)
         except BaseException:
             writer.abandon()
             raise

@@ -54,12 +54,31 @@ def watch_corpus(
 
 
 def _notice(corpus: Path, changed: threading.Event, stop: threading.Event) -> None:
-    """Set `changed` after each burst of changes, when the folder comes back, and at the end, to wake the waiter."""
+    """Set `changed` after each burst of changes and when the folder is replaced, and at the end, to wake the waiter."""
+    known = _identity(corpus)
     while not stop.is_set():
+        found = _identity(corpus)
+        if found is None:
+            stop.wait(RETRY_SECONDS)
+            continue
+        if found != known:  # it came back, or another folder was mounted or moved here: the old watch is deaf
+            known = found
+            changed.set()
         try:
-            for _ in watch(corpus, stop_event=stop, step=QUIET_MS, rust_timeout=500):
-                changed.set()
+            for changes in watch(corpus, stop_event=stop, step=QUIET_MS, rust_timeout=500, yield_on_timeout=True):
+                if changes:
+                    changed.set()
+                if _identity(corpus) != known:
+                    break
         except (OSError, RuntimeError) as error:
             _log.warning("cannot watch %s: %s", corpus, error)
-        changed.set()
-        stop.wait(RETRY_SECONDS)
+            stop.wait(RETRY_SECONDS)
+    changed.set()
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -35,7 +35,8 @@ NEAR_COPY = 0.7
 MIN_TERMS = 3
 
 _NUMBER = (
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|dozens?|hundreds?|thousands?|millions?|billions?)\b"
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|half|dozens?|hundreds?|thousands?|millions?|billions?)\b"
 )
 _NAME = re.compile(r"\b[^\W\d_a-z]\w+")
 _EXPECTED = (
@@ -49,7 +50,10 @@ _EXPECTED = (
         ),
     ),
     (
-        re.compile(r"\bhow (?:many|much|long|old|often|far|large|big)\b|\b(?:number|percent|share|amount)\b", re.I),
+        re.compile(
+            r"\bhow (?:many|much|long|old|often|far|large|big)\b|\b(?:number|percent|share|amount|level|fine|count)\b",
+            re.I,
+        ),
         re.compile(_NUMBER, re.I),
     ),
     (

@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ FIRST_BUILDS = 10
 FULL_CHECKS = 25
 """`qa verify`, as a user would run it, after every so many kills."""
 ROUND_SECONDS = 60.0
+SWITCH_SECONDS = 0.06
+"""About how long a build takes from its manifest until CURRENT is replaced."""
 PLACES = ("Norland", "Osterby", "Halm", "Brisk", "Calder", "Venmark")
 THINGS = ("bridge", "tunnel", "harbour", "library", "museum", "reactor", "railway", "airport")
 
@@ -234,7 +237,7 @@ def measure(place: Place, revision: int) -> Rhythm:
         stale = unfinished(place.index)
         process = place.start("index")
         started = time.perf_counter()
-        wait_for_write(place, process, stale)
+        wait_for(process, lambda: bool(unfinished(place.index) - stale))  # noqa: B023
         lead = time.perf_counter() - started
         if process.wait(ROUND_SECONDS) != 0:
             raise RuntimeError("an uninterrupted build failed")
@@ -243,12 +246,15 @@ def measure(place: Place, revision: int) -> Rhythm:
     return Rhythm(percentile(leads, 50), percentile(rests, 50))
 
 
-def wait_for_write(place: Place, process: Any, stale: set[tuple[str, int, int]]) -> None:
-    """Spin until the build has its folder, or has ended."""
+def is_described(folder: Path) -> bool:
+    """Whether the manifest is there, or the folder has its final name already."""
+    return (folder / "manifest.json").exists() or not folder.exists()
+
+
+def wait_for(process: Any, reached: Callable[[], bool]) -> None:
+    """Spin until the build has come so far, or has ended."""
     deadline = time.perf_counter() + ROUND_SECONDS
-    while process.poll() is None and time.perf_counter() < deadline:
-        if unfinished(place.index) - stale:
-            return
+    while process.poll() is None and time.perf_counter() < deadline and not reached():
         time.sleep(0.0005)
 
 
@@ -257,11 +263,17 @@ def kill_at_random(place: Place, rng: random.Random, rhythm: Rhythm) -> Kill:
     stale = unfinished(place.index)
     process = place.start("index", log=place.folder / "index.log")
     try:
-        if rng.random() < 0.25:
+        draw = rng.random()
+        if draw < 0.25:
             time.sleep(rng.uniform(0, rhythm.lead + rhythm.rest))
         else:
-            wait_for_write(place, process, stale)
-            time.sleep(rng.uniform(0, rhythm.rest * 1.1))
+            wait_for(process, lambda: bool(unfinished(place.index) - stale))
+            if draw < 0.65:
+                time.sleep(rng.uniform(0, rhythm.rest))
+            else:  # from the manifest to the switch takes a moment only, and is what all depends on
+                new = unfinished(place.index) - stale
+                wait_for(process, lambda: any(is_described(place.index / name) for name, *_ in new))
+                time.sleep(rng.uniform(0, SWITCH_SECONDS))
         too_late = process.poll() is not None
         process.kill()
         process.wait(ROUND_SECONDS)

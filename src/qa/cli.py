@@ -282,6 +282,44 @@ def rollback(
         typer.echo(f"generation {number} is live")
 
 
+@app.command(name="eval")
+def evaluate(
+    questions: Annotated[Path, typer.Option(help="Questions with gold sentences.")] = Path("eval/questions.jsonl"),
+    split: Annotated[str, typer.Option(help="Ask the questions of this split only: dev, test or all.")] = "test",
+    compare: Annotated[Path | None, typer.Option(help="Fail on a real drop against this stored report.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Store the report here.")] = None,
+    index: IndexOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure retrieval, citations, refusal and time on questions with known answers. Exit code 6: a real drop."""
+    from qa.engine import Engine
+    from qa.evaluation import compare as compare_reports
+    from qa.evaluation import evaluate as run_evaluation
+    from qa.evaluation import load_baseline, load_questions
+
+    settings = _settings(config, paths={"index": index})
+    asked = [question for question in load_questions(questions) if split in ("all", question.split)]
+    baseline = load_baseline(compare) if compare else None
+    engine = Engine.open(settings)
+    try:
+        with _progress() as progress:
+            report = run_evaluation(engine, asked, progress=lambda done, total: progress("asking", done, total))
+    finally:
+        engine.close()
+    if save:
+        save.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        typer.echo(report.markdown())
+    regressions = compare_reports(report, baseline) if baseline is not None else []
+    for regression in regressions:
+        _stderr().print(f"[bold red]worse:[/] {_escape(str(regression))}", soft_wrap=True)
+    if regressions:
+        raise typer.Exit(CHECK_FAILED)
+
+
 def _settings(config: Path | None, **flags: Mapping[str, Any]) -> Settings:
     from qa.settings import load_settings
 

@@ -293,7 +293,6 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure retrieval, citations, refusal and time on questions with known answers. Exit code 6: a real drop."""
-    from qa.engine import Engine
     from qa.evaluation import compare as compare_reports
     from qa.evaluation import evaluate as run_evaluation
     from qa.evaluation import load_baseline, load_questions
@@ -301,12 +300,8 @@ def evaluate(
     settings = _settings(config, paths={"index": index})
     asked = [question for question in load_questions(questions) if split in ("all", question.split)]
     baseline = load_baseline(compare) if compare else None
-    engine = Engine.open(settings)
-    try:
-        with _progress() as progress:
-            report = run_evaluation(engine, asked, progress=lambda done, total: progress("asking", done, total))
-    finally:
-        engine.close()
+    with _engine(settings) as engine, _progress() as progress:
+        report = run_evaluation(engine, asked, progress=lambda done, total: progress("asking", done, total))
     if save:
         save.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
     if as_json:
@@ -315,7 +310,7 @@ def evaluate(
         typer.echo(report.markdown())
     regressions = compare_reports(report, baseline) if baseline is not None else []
     for regression in regressions:
-        _stderr().print(f"[bold red]worse:[/] {_escape(str(regression))}", soft_wrap=True)
+        _complain("worse", str(regression), "bold red")
     if regressions:
         raise typer.Exit(CHECK_FAILED)
 

@@ -85,7 +85,7 @@ def from_mapping(record: Mapping[str, object]) -> RawArticle:
 def split_byline(byline: str) -> tuple[str, ...]:
     """Return the names in a byline such as "By Jane Doe and John Smith"."""
     line = re.sub(r"^\s*(?:by|von|par|por|di)[:\s]\s*", "", byline[:2000], flags=re.IGNORECASE)
-    parts = line.split(";") if ";" in line else re.split(r",(?:\s*and\s)?|\s(?:and|&|und|et|y)\s", line)
+    parts = line.split(";") if ";" in line else re.split(r",(?:\s*and\s)?|\s(?:and|AND|&|und|et)\s", line)
     names = [part.strip() for part in parts if part.strip()]
     if ";" not in line and len(names) == 2 and not any(" " in name for name in names) and "," in line:
         return (line.strip(),)  # "Doe, Jane" is one person.

@@ -24,6 +24,7 @@ _MAX_DEPTH = 255
 """Where the parser stops reading without a word."""
 _MAX_EXTRACTED = 10_000
 """Elements up to which a page goes to trafilatura, whose time grows with their square (10,000 links: 3 s)."""
+_SHORTEST_SENTENCE = 25
 _SKIPPED = frozenset({"script", "style", "nav", "header", "footer", "aside", "form", "noscript", "template", "head"})
 _BLOCKS = frozenset({"p", "li", "h2", "h3", "h4", "blockquote"})
 
@@ -49,7 +50,9 @@ class HtmlReader:
             text = "\n".join(_every_paragraph(tree))
         else:
             text = _extract(tree, path)
-        text = _paragraphs(text, raw.title) or raw.text
+        text = _paragraphs(text, raw.title)
+        if not any(len(line) >= _SHORTEST_SENTENCE for line in text.split("\n")):
+            text = raw.text  # Menus and buttons at most: better what the page says its text is, if it does.
         if not text.strip():
             raise ReaderError(path, "no article text found in the page")
         yield make_article(replace(raw, text=text), path, "html")

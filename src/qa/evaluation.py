@@ -37,6 +37,7 @@ __all__ = [
     "Question",
     "Regression",
     "Report",
+    "articles_by_path",
     "compare",
     "evaluate",
     "load_baseline",
@@ -197,7 +198,7 @@ def evaluate(
     is not in the index or the index changes meanwhile, and as `Engine.ask` does.
     """
     status = engine.status()
-    articles = _by_path(engine, {relevant.path for question in questions for relevant in question.relevant})
+    articles = articles_by_path(engine, {relevant.path for question in questions for relevant in question.relevant})
     golds = [resolve(question, articles) for question in questions]
     scored: dict[str, Scores] = {}
     answers: list[Answer] = []
@@ -217,7 +218,8 @@ def evaluate(
     return Report(about, summarize(scored), latency(answers), scored)
 
 
-def _by_path(engine: Engine, paths: set[str]) -> dict[str, list[ArticleView]]:
+def articles_by_path(engine: Engine, paths: set[str]) -> dict[str, list[ArticleView]]:
+    """Return the indexed articles of some source files, for `resolve`."""
     found: dict[str, list[ArticleView]] = {path: [] for path in paths}
     for article_id in engine.article_ids() if paths else ():
         view = engine.article(article_id)

@@ -108,7 +108,7 @@ class AnswersSettings(_Section):
     answerer: Literal["extractive"] = Field("extractive", description="What writes answers.")
     max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(3, description="Sentences in an answer, at most.")
     min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5, description="Below this confidence the answer is `not found`."
+        0.23, description="Below this confidence the answer is `not found`."
     )
 
 

@@ -214,7 +214,9 @@ class Engine:
                 stamp = self._folder.stamp()
             except QAError as error:
                 _log.warning("the index folder cannot be read: %s", error)
-                return False
+                if self._live:
+                    return False
+                stamp = None  # opening finds a generation that can stand in, or says what is wrong
             # A model can be prepared later without a change to the index; all else that failed needs one.
             settled = self._live or (self._problem and not isinstance(self._problem, EmbedderError))
             if stamp == self._stamp and settled:

@@ -107,7 +107,7 @@ UNFIT: dict[str, bytes] = {
     "top_k -1": question(top_k=-1),
     "top_k text": question(top_k="8"),
     "top_k float": question(top_k=8.5),
-    "top_k whole float": question(top_k=8.0),
+    "top_k float too large": question(top_k=51.0),
     "top_k bool": question(top_k=True),
     "top_k 4,000 digits": b'{"question": "x", "top_k": ' + b"9" * 4000 + b"}",
     "max_sentences 0": question(max_sentences=0),
@@ -182,6 +182,11 @@ def test_unfit(client: TestClient, name: str) -> None:
 def test_the_pointer_names_the_field(client: TestClient, body: dict[str, Any], pointer: str) -> None:
     errors = client.post("/ask", json=body).json()["errors"]
     assert [error["pointer"] for error in errors] == [pointer]
+
+
+def test_a_whole_number_may_be_written_as_a_float(client: TestClient) -> None:
+    response = client.post("/ask", content=b'{"question": "dam", "top_k": 2.0, "include": ["passages"]}', headers=JSON)
+    assert len(response.json()["passages"]) == 2
 
 
 def test_streaming_is_refused_in_words(client: TestClient) -> None:

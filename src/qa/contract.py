@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 __all__ = [
     "AnswerReply",
@@ -55,10 +55,9 @@ def _real_day(value: str) -> str:
     return value
 
 
-def _has_words(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must hold more than white space")
-    return value
+def _whole(value: object) -> object:
+    # JSON has one kind of number: 8.0 is an integer there, and what some clients write.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _not_streamed(value: bool) -> bool:
@@ -77,14 +76,20 @@ class _Out(BaseModel):
 
 Question = Annotated[
     str,
-    Field(min_length=1, max_length=MAX_QUESTION, pattern=r"\S", description="The question, in plain words."),
-    AfterValidator(_has_words),
+    Field(
+        min_length=1,
+        max_length=MAX_QUESTION,
+        pattern=r"[\p{L}\p{N}]",
+        description="The question, in plain words; it has a letter or a digit.",
+    ),
 ]
 Day = Annotated[
     str,
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
     AfterValidator(_real_day),
 ]
+PassageCount = Annotated[int, Field(ge=1, le=MAX_PASSAGES), BeforeValidator(_whole)]
+SentenceCount = Annotated[int, Field(ge=1, le=MAX_SENTENCES), BeforeValidator(_whole)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Names = Annotated[list[Name], Field(max_length=50)]
 
@@ -118,8 +123,8 @@ class AskRequest(_In):
         [], description="Earlier turns, oldest first; each question is answered by itself for now."
     )
     filters: FiltersIn = Field(FiltersIn(), description="Which articles may answer.")
-    top_k: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = Field(None, description="Passages to search in.")
-    max_sentences: Annotated[int, Field(ge=1, le=MAX_SENTENCES)] | None = Field(None, description="Longest answer.")
+    top_k: PassageCount | None = Field(None, description="Passages to search in.")
+    max_sentences: SentenceCount | None = Field(None, description="Longest answer.")
     answerer: Literal["auto", "extractive", "llm"] = Field(
         "auto", description="`extractive` quotes the articles; `llm` needs a language model."
     )
@@ -133,7 +138,7 @@ class SearchRequest(_In):
 
     question: Question
     filters: FiltersIn = Field(FiltersIn(), description="Which articles may be found.")
-    top_k: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = Field(None, description="Passages at most.")
+    top_k: PassageCount | None = Field(None, description="Passages at most.")
 
 
 class ContextOut(_Out):

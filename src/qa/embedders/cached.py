@@ -1,11 +1,17 @@
-"""The embedding cache: no text is embedded twice. Vectors by content and model, in one SQLite file; safe to delete."""
+"""A cache around an embedder: no text is embedded twice by the same model.
+
+Disposable, so nothing about it is ever an error: what cannot be read is embedded, what cannot be written is not kept.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import sqlite3
+import threading
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,111 +22,160 @@ from qa.protocols import Embedder, FloatArray
 __all__ = ["CachingEmbedder"]
 
 _log = logging.getLogger(__name__)
-_BATCH = 500
-_BUSY_SECONDS = 10.0
+_SCHEMA = 1
+_NOT_OURS = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_KEYS_PER_READ = 500
+_WAIT_SECONDS = 10.0
 
 
 class CachingEmbedder:
-    """An embedder that remembers. For the builder: one thread embeds documents; queries pass through.
+    """Takes vectors from an SQLite file by text and model, embeds the rest and keeps it after each batch.
 
-    `hits` counts texts whose vectors were known, `embedded` those that had to be made. A cache that cannot be read or
-    written costs time, never a build: it is made anew or done without, with a warning.
+    Thread-safe, and safe beside other processes on the same file. Over all calls, `embedded` counts the
+    vectors that had to be made and `hits` the texts that needed none. `on_progress(done, total)` hears of the distinct
+    texts of a call: first those found, then batch by batch.
     """
 
-    def __init__(self, embedder: Embedder, path: Path) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        path: Path,
+        on_progress: Callable[[int, int], None] | None = None,
+        batch_size: int = 256,
+    ) -> None:
         self._embedder = embedder
-        self._path = path
         self.name = embedder.name
         self.dimension = embedder.dimension
         self.max_tokens = embedder.max_tokens
         self.fingerprint = embedder.fingerprint
+        self.on_progress = on_progress
         self.hits = 0
         self.embedded = 0
-        self._prefix = hashlib.sha256(json.dumps(embedder.fingerprint, sort_keys=True).encode()).digest()
-        self._connection = self._open()
+        self._batch_size = batch_size
+        self._model = hashlib.sha256(json.dumps(embedder.fingerprint, sort_keys=True).encode()).digest()
+        self._lock = threading.Lock()
+        self._file = _VectorFile(path, embedder.dimension)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Token counts, as the embedder's."""
+        """Count as the embedder does."""
         return self._embedder.count_tokens(texts)
 
     def embed_query(self, text: str) -> FloatArray:
-        """The embedder's query vector; not cached."""
+        """Embed a question; questions are not kept."""
         return self._embedder.embed_query(text)
 
-    def embed_documents(
-        self, texts: Sequence[str], on_progress: Callable[[int, int], None] | None = None
-    ) -> FloatArray:
-        """Return (n, dimension) float32 as the embedder does, making only what is not known yet."""
+    def embed_documents(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, dimension) float32, rows of length 1, in the order of `texts`."""
         keys = [self._key(text) for text in texts]
-        known = self._load(list(dict.fromkeys(keys)))
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if missing:
-            vectors = self._embedder.embed_documents(list(missing.values()))
-            made = dict(zip(missing, vectors, strict=True))
-            self._store(made)
-            known.update(made)
-        self.embedded += len(missing)
-        self.hits += len(texts) - len(missing)
-        if on_progress:
-            on_progress(len(texts), len(texts))
-        return np.stack([known[key] for key in keys]) if keys else np.empty((0, self.dimension), np.float32)
+        wanted = dict(zip(keys, texts, strict=True))
+        with self._lock:
+            vectors = self._file.read(list(wanted))
+            missing = [key for key in wanted if key not in vectors]
+            self.hits += len(texts) - len(missing)
+            self._report(len(vectors), len(wanted))
+            for start in range(0, len(missing), self._batch_size):
+                batch = missing[start : start + self._batch_size]
+                made = self._embedder.embed_documents([wanted[key] for key in batch])
+                vectors.update(zip(batch, made, strict=True))
+                self.embedded += len(batch)
+                self._file.write(batch, made)
+                self._report(len(vectors), len(wanted))
+        result = np.empty((len(keys), self.dimension), dtype=np.float32)
+        for row, key in enumerate(keys):
+            result[row] = vectors[key]
+        return result
 
     def close(self) -> None:
-        """Close the cache file."""
-        if self._connection:
-            self._connection.close()
-            self._connection = None
+        """Close the file; embedding goes on without it."""
+        with self._lock:
+            self._file.close()
 
     def _key(self, text: str) -> bytes:
-        return hashlib.sha256(self._prefix + text.encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256(self._model + text.encode("utf-8", "surrogatepass")).digest()
 
-    def _load(self, keys: Sequence[bytes]) -> dict[bytes, FloatArray]:
-        found: dict[bytes, FloatArray] = {}
-        size = self.dimension * 4
-        if self._connection is None:
-            return found
+    def _report(self, done: int, total: int) -> None:
+        if self.on_progress is not None and total:
+            self.on_progress(done, total)
+
+
+class _VectorFile:
+    """Vectors by key in SQLite. A file that is not ours is replaced, one that cannot be used is done without."""
+
+    def __init__(self, path: Path, dimension: int) -> None:
+        self._path = path
+        self._dimension = dimension
+        self._connection: sqlite3.Connection | None = None
         try:
-            for start in range(0, len(keys), _BATCH):
-                batch = keys[start : start + _BATCH]
-                marks = ",".join("?" * len(batch))
-                rows = self._connection.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", batch)
-                found.update(
-                    (key, np.frombuffer(vector, dtype="<f4").astype(np.float32))
-                    for key, vector in rows
-                    if isinstance(vector, bytes) and len(vector) == size
-                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except (OSError, sqlite3.Error) as error:
+            self._recover(error)
+
+    def read(self, keys: Sequence[bytes]) -> dict[bytes, FloatArray]:
+        """Return what is known of `keys`; a row whose checksum is wrong is not known."""
+        found: dict[bytes, FloatArray] = {}
+        try:
+            for start in range(0, len(keys) if self._connection else 0, _KEYS_PER_READ):
+                found.update(self._read(keys[start : start + _KEYS_PER_READ]))
         except sqlite3.Error as error:
-            self._give_up(error)
+            self._recover(error)
         return found
 
-    def _store(self, vectors: dict[bytes, FloatArray]) -> None:
-        if self._connection is None:
-            return
-        rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
+    def write(self, keys: Sequence[bytes], vectors: FloatArray) -> None:
+        """Keep vectors by key, durably, in one transaction."""
+        rows = [(key, zlib.crc32(data), data) for key, data in zip(keys, map(_pack, vectors), strict=True)]
         try:
-            with self._connection:
-                self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+            if self._connection:
+                with self._connection as connection:
+                    connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            self._give_up(error)
+            self._recover(error)
 
-    def _open(self) -> sqlite3.Connection | None:
-        for attempt in ("as it is", "anew"):
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
-                connection.execute("PRAGMA journal_mode = WAL")
-                # Losing the last vectors to a power cut costs their embedding, nothing else.
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID"
-                )
-                return connection
-            except (sqlite3.Error, OSError) as error:
-                _log.warning("embedding cache %s cannot be opened %s: %s", self._path, attempt, error)
-                if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-                    self._path.unlink(missing_ok=True)  # not a database: nothing in it can be of use
-        return None
+    def close(self) -> None:
+        """Close the file; later reads find nothing, later writes do nothing."""
+        if self._connection is not None:
+            # An error here would be one about what was already written or given up.
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
 
-    def _give_up(self, error: sqlite3.Error) -> None:
-        _log.warning("embedding cache %s is not used any further: %s", self._path, error)
+    def _open(self) -> None:
+        # The rollback journal, not WAL: two processes that write are safe in every SQLite version, and one file it is.
+        self._connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, check_same_thread=False)
+        with self._connection as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA:
+                connection.execute("DROP TABLE IF EXISTS vectors")
+            connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, crc INTEGER, vector BLOB)")
+            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+
+    def _read(self, keys: Sequence[bytes]) -> dict[bytes, FloatArray]:
+        assert self._connection is not None
+        marks = ",".join("?" * len(keys))
+        rows = self._connection.execute(f"SELECT key, crc, vector FROM vectors WHERE key IN ({marks})", keys)
+        return {key: _unpack(data) for key, crc, data in rows if self._is_whole(crc, data)}
+
+    def _is_whole(self, crc: object, data: object) -> bool:
+        return isinstance(data, bytes) and len(data) == 4 * self._dimension and zlib.crc32(data) == crc
+
+    def _recover(self, error: Exception) -> None:
+        """Start an empty file where this one is no database of ours; else go on without."""
         self.close()
+        if getattr(error, "sqlite_errorcode", None) in _NOT_OURS:
+            _log.warning("embedding cache %s is damaged (%s): starting an empty one", self._path, error)
+            try:
+                self._path.unlink(missing_ok=True)
+                self._open()
+                return
+            except (OSError, sqlite3.Error) as again:
+                error = again
+        self.close()
+        _log.warning("embedding cache %s cannot be used (%s): going on without it", self._path, error)
+
+
+def _pack(vector: FloatArray) -> bytes:
+    return vector.astype("<f4").tobytes()
+
+
+def _unpack(data: bytes) -> FloatArray:
+    return np.frombuffer(data, dtype="<f4").astype(np.float32)

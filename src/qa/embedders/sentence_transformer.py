@@ -77,13 +77,19 @@ class SentenceTransformerEmbedder:
         )
 
 
-def load_sentence_transformer(source: ModelSource, device: str = "cpu") -> Any:
+def load_sentence_transformer(source: ModelSource, device: str = "cpu", attention: str = "sdpa") -> Any:
     """Load a model from its folder alone: no download, no code from the folder. Raises `EmbedderError`."""
     for name in ("sentence_transformers", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from sentence_transformers import SentenceTransformer
 
     try:
-        return SentenceTransformer(str(source.folder), device=device, local_files_only=True, trust_remote_code=False)
+        return SentenceTransformer(
+            str(source.folder),
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"attn_implementation": attention},
+        )
     except Exception as error:  # whatever a model's files can raise
         raise EmbedderError(f"cannot load embedding model {source.name} from {source.folder}: {error}") from error

@@ -334,6 +334,17 @@ def test_dead_builds_are_cleared_away_and_their_numbers_passed_over(folder: Inde
         assert builder.begin().number == 8
 
 
+def test_a_generation_that_was_never_live_does_not_stand_in(folder: IndexFolder, root: Path) -> None:
+    """Its build was killed before the switch: nobody was promised it."""
+    build(folder, "a"), build(folder, "b")
+    pointer = (root / "CURRENT").read_bytes()
+    build(folder, "c")
+    (root / "CURRENT").write_bytes(pointer)
+    (root / "gen-000002" / "text").write_bytes(b"rot")
+    with pytest.raises(IndexDamaged, match="gen-000002/text.*no other generation can stand in"):
+        folder.open_current()
+
+
 # One builder
 
 
@@ -528,6 +539,15 @@ def test_rollback_is_no_victim_of_a_pinned_line(folder: IndexFolder) -> None:
         build(folder, "d")
         assert folder.generations() == [2, 3, 4]
         assert folder.rollback() == 2
+
+
+def test_a_failed_build_after_a_rollback_removes_nothing(folder: IndexFolder) -> None:
+    build(folder, "a"), build(folder, "b")
+    folder.rollback()
+    with folder.builder() as builder:
+        builder.begin()
+    assert folder.rollback(2) == 2
+    assert text_of(folder) == "b"
 
 
 # Formats (T18)

@@ -98,8 +98,8 @@ _STOP = re.compile(
 _NEXT = re.compile(r"(?P<lead>[^\w,;:/&=+|%]{0,8})(?P<word>[^\W_]{0,24})")
 _TAIL = re.compile(r"[\w.&'’]*\Z")
 _WORD = re.compile(r"\w")
-_LETTERS = re.compile(r"[^\W\d_]{3,}\Z")
-_WORD_OR_YEAR = re.compile(r"[^\W\d_]{4}\Z|\W[^\W\d_]{3}\Z|\d{4}\Z")
+_LETTERS = re.compile(r"[^\W\d_]{3,}")
+_WORD_OR_YEAR = re.compile(r"[^\W\d_]{3,}|\d{4}")
 _ENUMERATOR = re.compile(r"\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[A-Za-z]|[ivxIVX]{1,4})\)?")
 _JOINED = re.compile(r"[“‘(]?([A-Z][a-z]{0,12})\s")
 _LOOK_BEHIND = 64  # code points; longer words are no abbreviations
@@ -186,7 +186,7 @@ def _ends(text: str, begin: int, stop: re.Match[str], end: int) -> bool:
     run, close, note = stop["run"], stop["close"], stop["note"]
     start = stop.start()
     if not stop["gap"]:
-        return run[-1] in _CJK_STOPS or _runs_into_next(text, stop, end)
+        return run[-1] in _CJK_STOPS or _runs_into_next(text, begin, stop, end)
     if note and note.isdecimal() and not _is_plain(text, begin, start):
         return False
     if close and text[start - 1 : start] in ("(", "["):
@@ -261,14 +261,14 @@ def _last_words(text: str, begin: int, start: int) -> tuple[str, str]:
 def _is_plain(text: str, begin: int, start: int) -> bool:
     """Tell whether an ordinary word in lower case stands before the stop: "the claim.3 Nobody", not "no.3 Monday"."""
     last = _last_words(text, begin, start)[1]
-    return last.islower() and _LETTERS.match(last) is not None and last not in _KIND
+    return last.islower() and _LETTERS.fullmatch(last) is not None and last not in _KIND
 
 
-def _runs_into_next(text: str, stop: re.Match[str], end: int) -> bool:
+def _runs_into_next(text: str, begin: int, stop: re.Match[str], end: int) -> bool:
     """Decide where no white space follows: "The market fell.The bank", but not "Node.js" or "example.com"."""
     if stop["note"] or any(mark in "\"'" for mark in stop["close"]):
         return False
     joined = _JOINED.match(text, stop.end(), end)
     if joined is None or (stop["run"][0] not in "?!" and joined[1].lower() not in _STARTERS):
         return False
-    return _WORD_OR_YEAR.match(text[max(0, stop.start() - 4) : stop.start()]) is not None
+    return _WORD_OR_YEAR.fullmatch(_last_words(text, begin, stop.start())[1]) is not None

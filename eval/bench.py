@@ -24,7 +24,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import ROOT, Client, Finished, Place, Server, copy_corpus, median, percentile, read_questions
+from processes import (
+    ROOT,
+    Client,
+    Finished,
+    Place,
+    Server,
+    copy_corpus,
+    end_children_on_sigterm,
+    median,
+    percentile,
+    read_questions,
+)
 
 RESULTS = ROOT / "eval" / "results"
 SECTIONS = ("build", "ask", "add", "cold", "embedding")
@@ -377,6 +388,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=7200, help="longest time for one build")
     parser.add_argument("--folder", type=Path, help="work here and leave it, so that a next run finds the index built")
     given = parser.parse_args()
+    end_children_on_sigterm()
     sections = given.only.split(",")
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"no such section: {', '.join(sorted(unknown))}")

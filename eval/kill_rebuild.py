@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import Client, Place, Server, end, percentile
+from processes import Client, Place, Server, end, end_children_on_sigterm, percentile
 
 from qa.catalog import Catalog
 from qa.chunks import embedding_text
@@ -421,6 +421,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     given = parser.parse_args()
+    end_children_on_sigterm()
     print(f"seed {given.seed}", flush=True)
     with contextlib.ExitStack() as stack:
         folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kill-rebuild-")))

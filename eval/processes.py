@@ -32,6 +32,7 @@ __all__ = [
     "copy_corpus",
     "default_cache",
     "end",
+    "end_children_on_sigterm",
     "median",
     "percentile",
     "qa_command",
@@ -87,6 +88,11 @@ def _watch(process: subprocess.Popen[Any], deadline: float) -> tuple[int, float,
             return process.returncode, usage.ru_utime + usage.ru_stime, peak
         time.sleep(_POLL_SECONDS)
     raise TimeoutError(f"process {process.pid} did not end in time")
+
+
+def end_children_on_sigterm() -> None:
+    """Let a script that is asked to end (as `timeout` does) run its `finally` blocks, which end what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def end(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> int:

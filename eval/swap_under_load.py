@@ -27,7 +27,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import ROOT, Client, Finished, Place, Server, end, median, percentile, read_questions
+from processes import (
+    ROOT,
+    Client,
+    Finished,
+    Place,
+    Server,
+    end,
+    end_children_on_sigterm,
+    median,
+    percentile,
+    read_questions,
+)
 
 from qa.storage import IndexFolder
 
@@ -339,6 +350,7 @@ def main() -> int:
     parser.add_argument("--hashing", action="store_true", help="the embedder without a model, for tests")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args()
+    end_children_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="swap-under-load-") as folder:
         result = run(Path(folder), given)
     print_report(result)

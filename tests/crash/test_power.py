@@ -1,5 +1,6 @@
 """T2: power loss at every operation, and proof that the simulator would notice a step left out of the protocol."""
 
+import errno
 import os
 import random
 from collections import Counter
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qa.errors import QAError
+from qa.errors import QAError, StorageError
 from qa.storage import IndexFolder
 
 from .layers import MemoryFiles, QuickFiles, Wrapped
@@ -148,6 +149,31 @@ def test_power_loss_leaves_old_or_new_and_keeps_what_was_promised(scenario: Scen
 def test_the_simulator_catches_a_step_left_out(step: str, tmp_path: Path) -> None:
     before, log = record(COLLECT, tmp_path, step)
     assert bad(survey(COLLECT, before, log, STATES, seed=2)), "a weaker protocol passes: the simulator proves nothing"
+
+
+class LastSyncFails(Wrapped):
+    """The switch cannot be brought to the disk, and putting the old pointer back cannot either."""
+
+    switched = False
+
+    def around(self, op: str, *args: Any, **named: Any) -> Any:
+        self.switched = self.switched or (op == "replace" and args[1].name == "CURRENT")
+        if op == "sync_folder" and self.switched:
+            raise OSError(errno.EIO, "not synced")
+        return super().around(op, *args, **named)
+
+
+def fail_and_build_again(folder: IndexFolder) -> None:
+    with pytest.raises(StorageError):
+        build(IndexFolder(folder.root, LastSyncFails(folder._files)), 3)
+    build(folder, 3)
+
+
+def test_a_build_after_a_failed_sync_makes_sure_of_the_pointer_before_it_removes_anything(tmp_path: Path) -> None:
+    """The pointer on the disk may name the failed generation, which the next build clears away."""
+    scenario = Scenario("", COLLECT.prepare, fail_and_build_again, 2, 3)
+    before, log = record(scenario, tmp_path)
+    assert not bad(survey(scenario, before, log, 2 * STATES, seed=3))
 
 
 def test_recorded_operations_reproduce_the_real_folder(tmp_path: Path) -> None:

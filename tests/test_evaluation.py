@@ -174,6 +174,7 @@ def test_gold_is_looked_for_in_the_article_with_the_title() -> None:
     ("asked", "message"),
     [
         pytest.param(asking("They won."), "question q1: news/dam.md does not say 'They won.'", id="text"),
+        pytest.param(asking("He wo"), "does not say 'He wo'", id="part of a word"),
         pytest.param(asking("he won."), "does not say 'he won.'", id="other case"),
         pytest.param(
             asking("He won.", title="Flood"), "no indexed article news/dam.md with the title 'Flood'", id="title"
@@ -317,6 +318,15 @@ def test_only_the_questions_of_the_baseline_are_compared() -> None:
         compare(report(HALF), stored([*HALF, 1, 1]))
 
 
+def test_questions_that_were_refused_before_count_in_what_they_are_cited_with_now() -> None:
+    name = "citation.precision"
+    before: dict[str, Scores] = {f"q{number}": {name: (1, 1)} if number < 50 else {} for number in range(100)}
+    after = before | {f"q{number}": {name: (0, 1)} for number in range(50, 100)}
+    old = json.loads(json.dumps(Report({}, summarize(before), {}, before).to_dict()))
+    found = compare(Report({}, summarize(after), {}, after), old)
+    assert [(regression.old, regression.new) for regression in found] == [(1.0, 0.5)]
+
+
 def test_a_metric_that_is_measured_no_more_is_not_compared() -> None:
     assert compare(Report({}, {}, {}, {f"q{number}": {} for number in range(100)}), stored(HALF)) == []
 
@@ -369,6 +379,19 @@ def test_evaluate_asks_measures_and_reports(engine: Engine) -> None:
     assert all(0 <= times["median"] <= times["p95"] for times in found.latency_ms.values())
     assert compare(found, json.loads(json.dumps(found.to_dict()))) == []
     assert "| false_answer | 0.000 | 0.000 to 0.793 | 1 |" in found.markdown()
+
+
+def test_evaluate_asks_with_the_numbers_it_was_given(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, given = engine.ask, []
+
+    def noting(text: str, **options: Any) -> Answer:
+        given.append(options)
+        return ask(text, **options)
+
+    monkeypatch.setattr(engine, "ask", noting)
+    found = evaluate(engine, QUESTIONS, passages=5, max_sentences=1)
+    assert given == [{"passages": 5, "max_sentences": 1}] * 2
+    assert (found.about["passages_asked"], found.about["max_sentences"]) == (5, 1)
 
 
 def test_evaluate_refuses_gold_that_is_not_indexed(engine: Engine) -> None:

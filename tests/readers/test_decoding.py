@@ -62,6 +62,10 @@ def test_utf8_wins_over_what_a_page_says_of_itself(declared: str, warning: str) 
             "Il a déclaré que l'été a été très chaud à Genève.",
         ),
         ("He said “the bridge” — and left for £5.".encode("cp1252"), "He said “the bridge” — and left for £5."),
+        (
+            ("A fee of £5 " + "was paid for the player. " * 40).encode("cp1252"),
+            "A fee of £5 " + "was paid for the player. " * 40,
+        ),
         (RUSSIAN.encode("cp1251"), RUSSIAN),
         (JAPANESE.encode("cp932"), JAPANESE),
     ],

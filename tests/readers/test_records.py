@@ -68,6 +68,12 @@ def test_paragraphs_given_by_single_line_breaks() -> None:
     assert article.text == f"{long.strip()}\n\n{long.strip()}"
 
 
+def test_a_number_of_thousands_of_digits_costs_only_itself() -> None:
+    reading = parse_file(b'{"title": "A", "text": "One.", "date": ' + b"9" * 10_000 + b"}", "a.json")
+    assert reading.articles[0].published_at is None
+    assert "publication date not understood" in reading.warnings[0]
+
+
 def test_a_key_given_twice_is_a_warning() -> None:
     reading = parse_file(b'{"title": "A", "text": "One.", "text": "Two."}', "a.json")
     assert reading.articles[0].text == "Two."

@@ -57,11 +57,13 @@ _MULTI_BYTE = {
     "cp949": "cp949",
 }
 # Detection chooses among charsets that news was written in; left alone it also proposes DOS and EBCDIC code pages.
-_DETECTABLE = [
-    *("cp1252", "cp1250", "iso8859_2", "cp1251", "koi8_r", "koi8_u", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
-    *("iso8859_5", "cp932", "euc_jp", "gb18030", "big5", "cp949", "cp874"),
+_LATIN = ["cp1252", "cp1250", "iso8859_2", "cp1254", "cp1257"]
+_OTHER_SCRIPTS = [
+    *("cp1251", "koi8_r", "koi8_u", "iso8859_5", "cp1253", "cp1255", "cp1256", "cp874"),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
 ]
 _SAMPLE = 200_000
+_HIGH = bytes(range(0x80, 0x100))
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1b")
 
 
@@ -148,17 +150,29 @@ def _utf8(data: bytes, path: str) -> str | None:
 
 
 def _guess(data: bytes, path: str) -> str:
-    from charset_normalizer import from_bytes
-
-    found = list(from_bytes(data[:_SAMPLE], cp_isolation=_DETECTABLE))
-    # Neighbouring code pages often fit a text equally well ("très" or "trčs"); then the commonest one is right.
-    best = [match.encoding for match in found if (match.chaos, match.coherence) == (found[0].chaos, found[0].coherence)]
-    for encoding in ("cp1252" if "cp1252" in best or not best else best[0], "cp1252"):
+    for encoding in (_detect(data), "cp1252"):
         text = _strict(data, encoding)
         if text is not None and not _too_many_c1(text):
             warn(path, f"not UTF-8; read as {encoding}, which is a guess: save it as UTF-8")
             return text
     raise ReaderError(path, "binary file, or text in an unknown encoding: save it as UTF-8")
+
+
+def _detect(data: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    # Other scripts write every letter outside ASCII, and eastern Europe every tenth: a pound sign or two in an English
+    # report is neither Japanese nor a Polish "Ł".
+    beyond_ascii = (len(data) - len(data.translate(None, _HIGH))) / len(data)
+    if beyond_ascii < 0.02:
+        return "cp1252"
+    candidates = _LATIN + _OTHER_SCRIPTS if beyond_ascii > 0.1 else _LATIN
+    found = list(from_bytes(data[:_SAMPLE], cp_isolation=candidates))
+    if not found:
+        return "cp1252"
+    # Neighbouring code pages often fit a text equally well ("très" or "trčs"); then the commonest one is right.
+    ties = [match for match in found if (match.chaos, -match.coherence) <= (found[0].chaos, -found[0].coherence)]
+    return "cp1252" if any(match.encoding == "cp1252" for match in ties) else found[0].encoding
 
 
 def _strict(data: bytes, encoding: str) -> str | None:

@@ -155,7 +155,8 @@ def speed(path: Path, split: Splitter = split_sentences) -> None:
 
 def growth(split: Splitter = split_sentences, size: int = 300_000) -> None:
     """Compare the time for `size` and `2 * size` code points: 2 is linear, 4 is quadratic."""
-    ratios, speeds = {}, {}
+    ratios: dict[str, float] = {}
+    speeds: dict[str, float] = {}
     for name, piece in HOSTILE.items():
         text = (piece * (2 * size // len(piece) + 1))[: 2 * size]
         for _ in range(4):

@@ -87,11 +87,11 @@ _LOWER_START = re.compile(r"https?://|www\.|[@#]\w|[a-z]{1,2}[A-Z]")
 
 _CJK_STOPS = "。！？｡"  # no white space follows them
 _CAPITAL_STARTER = "|".join(sorted(word.capitalize() for word in _STARTERS))
-_STOP = re.compile(
-    rf"(?P<run>[.!?…‥؟।॥۔{_CJK_STOPS}]+(?:[ \u00a0]\.+(?!\w))*)"  # also the spaced ellipsis ". . ."
-    r"(?P<close>(?:[\"'”’»›)\]}」』）】]|[ ][”»)\]}]|[ ]\"(?!\S))*)"
+_STOP = re.compile(  # possessive, bounded repeats ("{0,40}+"): nothing is kept for backtracking
+    rf"(?P<run>[.!?…‥؟।॥۔{_CJK_STOPS}]+(?:[ \u00a0]\.+(?!\w)){{0,40}}+)"  # also the spaced ellipsis ". . ."
+    r"(?P<close>(?:[\"'”’»›)\]}」』）】]|[ ][”»)\]}]|[ ]\"(?!\S)){0,40}+)"
     # Footnote marks belong to the sentence before: "end.[3]", "end. [3]", "end.³", "end.3 Next", "end. 3 The next".
-    r"(?P<note>(?:[ ]?\[(?:\d{1,3}|[a-z]|note \d{1,2}|citation needed)\])+|[⁰¹²³⁴-⁹†‡]+"
+    r"(?P<note>(?:[ ]?\[(?:\d{1,3}|[a-z]|note \d{1,2}|citation needed)\]){1,40}+|[⁰¹²³⁴-⁹†‡]+"
     rf"|\d{{1,2}}(?=\s{{1,4}}[\"“‘]?[A-Z])|[ ]\d{{1,2}}(?=\s(?:{_CAPITAL_STARTER})\s))?"
     r"(?P<gap>\s*)"
 )

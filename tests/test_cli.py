@@ -536,3 +536,36 @@ def test_asking_does_not_load_torch(loaded: Callable[..., set[str]]) -> None:
     modules = loaded("ask", QUESTION)
     assert "faiss" in modules
     assert not modules & {"torch", "transformers", "sentence_transformers", "onnxscript", "fastapi", "uvicorn"}
+
+
+NO_NETWORK = """
+import sys
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        sys.stderr.write(f"NETWORK {event} {args}\\n")
+        raise SystemExit(99)
+sys.addaudithook(refuse)
+"""
+
+
+def offline(folder: Path, *args: str, **environment: str) -> Result:
+    """Run the command where it, and every Python that it starts, may not use the network."""
+    (folder / "guard").mkdir(exist_ok=True)
+    (folder / "guard" / "sitecustomize.py").write_text(NO_NETWORK)
+    result = spawn(*args, cwd=folder, environment={"PYTHONPATH": str(folder / "guard"), **environment})
+    assert "NETWORK" not in result.err
+    return result
+
+
+@pytest.mark.model
+def test_nothing_is_fetched(tmp_path: Path) -> None:
+    assert offline(tmp_path, "index", "--starter").code == 0
+    assert offline(tmp_path, "ask", "How many customers lost power in the Ukraine blackout?").code == 0
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_nothing_is_fetched_to_prepare_the_model(tmp_path: Path) -> None:
+    result = offline(tmp_path, "index", "--starter", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert result.code == 0
+    assert result.err.startswith("preparing all-MiniLM-L6-v2")

@@ -308,6 +308,34 @@ def test_two_generations_are_kept(folder: IndexFolder, root: Path) -> None:
     assert sorted(p.name for p in (root / "leases").iterdir()) == ["gen-000003", "gen-000004"]
 
 
+def test_a_generation_that_is_half_removed_is_not_listed(folder: IndexFolder, root: Path) -> None:
+    build(folder, "a"), build(folder, "b")
+    seen = []
+    slow = IndexFolder(root, HookFiles(OsFiles(), "rmdir", "", lambda: seen.append(folder.generations())))
+    build(slow, "c")
+    slow = IndexFolder(root, HookFiles(OsFiles(), "unlink", "text", lambda: seen.append(folder.generations())))
+    build(slow, "d")
+    assert seen == [[2, 3], [3, 4]]
+
+
+def test_every_byte_and_every_name_is_brought_to_the_disk(
+    folder: IndexFolder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real layer really calls fsync: for each file, its folder, the pointer and the index folder."""
+    synced = []
+    monkeypatch.setattr("qa.files.os.fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    with folder.builder() as builder:
+        writer = builder.begin()
+        writer.write("text", b"x")
+        writer.path("catalog.sqlite").write_bytes(b"x")
+        writer.seal("catalog.sqlite")
+        writer.commit({})
+    generation = root / "gen-000001"
+    names = (generation / "text", generation / "catalog.sqlite", generation / "manifest.json", generation)
+    order = [path.stat().st_ino for path in (*names, root, root / "CURRENT", root)]
+    assert synced[-len(order) :] == order
+
+
 def test_what_others_put_into_the_folder_is_left_alone(folder: IndexFolder, root: Path) -> None:
     build(folder, "a")
     others = ("notes.txt", "gen-1", "gen-0000x1", "work.tmp", "gen-000001.bak", "leases/mine")

@@ -176,6 +176,16 @@ def test_a_build_after_a_failed_sync_makes_sure_of_the_pointer_before_it_removes
     assert not bad(survey(scenario, before, log, 2 * STATES, seed=3))
 
 
+def test_a_first_build_after_one_that_died_at_once_brings_the_folder_itself_to_the_disk(tmp_path: Path) -> None:
+    def act(folder: IndexFolder) -> None:
+        folder._files.mkdir(folder.root)
+        build(folder, 1)
+
+    scenario = Scenario("", lambda root, files: None, act, None, 1)
+    before, log = record(scenario, tmp_path)
+    assert not bad(survey(scenario, before, log, STATES, seed=4))
+
+
 def test_recorded_operations_reproduce_the_real_folder(tmp_path: Path) -> None:
     """The simulator's disk, with nothing lost, is the disk."""
     before, log = record(ADD, tmp_path)

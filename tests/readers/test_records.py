@@ -93,6 +93,8 @@ def test_ids_come_from_the_record_then_the_address_then_the_file() -> None:
     assert ids({"url": "https://x.example/1?utm_source=a#top"}) == ids({"url": "http://X.example/1/", "title": "B"})
     assert ids({"url": "https://x.example/1"}) != ids({"url": "https://x.example/2"})
     assert ids({"title": "A"}, {"title": "B"}) == ids({"title": "B"}, {"title": "A"})[::-1]
+    assert len(set(ids({"title": "A"}, {"title": "B"}))) == 2
+    assert ids({"title": "A"}, {"title": "B"}) == ids({"title": "A", "text": "Edited."}, {"title": "B"})
     assert ids({"title": "A"}, suffix="json") == ids({"title": "B"}, suffix="json"), "one article: the file names it"
 
 

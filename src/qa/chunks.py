@@ -35,7 +35,7 @@ def title_context(title: str) -> str:
     """Return as much of a title as stands before each chunk: cut at a word where it is too long for a headline."""
     if len(title) <= TITLE_CHARACTERS:
         return title
-    return title[:TITLE_CHARACTERS].rsplit(maxsplit=1)[0]
+    return title[: TITLE_CHARACTERS + 1].rsplit(maxsplit=1)[0][:TITLE_CHARACTERS]
 
 
 def embedding_text(title: str, text: str) -> str:

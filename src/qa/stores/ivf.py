@@ -17,17 +17,17 @@ faiss: Any = _faiss  # its type stubs lack half of what it has
 
 RECALL = 0.98
 _SEED = 1234
-_POINTS_PER_LIST = 64
+_POINTS_PER_LIST = 40
 _QUERIES, _DEPTH = 100, 10
 _LIKENESS = 0.6
 
 
 def make_index(dimension: int, expected: int) -> Any:
-    """Return an empty inner-product index with about 4 √n lists, FAISS's own advice for up to a million vectors."""
-    lists = max(1, min(round(4 * math.sqrt(expected)), expected // _POINTS_PER_LIST))
+    """Return an empty inner-product index with about 2 √n lists: half the advised number trains four times as fast."""
+    lists = max(1, min(round(2 * math.sqrt(expected)), expected // _POINTS_PER_LIST))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = _SEED
-    index.cp.niter = 10
+    index.cp.niter = 8
     index.cp.spherical = True
     index.cp.max_points_per_centroid = _POINTS_PER_LIST
     index.cp.min_points_per_centroid = 1  # fewer than 39 only earn a warning on standard output
@@ -100,7 +100,8 @@ def is_whole(index: Any) -> bool:
         and type(quantizer) is faiss.IndexFlatIP
         and type(lists) is faiss.ArrayInvertedLists
         and quantizer.d == index.d
-        and quantizer.ntotal == index.nlist == lists.nlist
+        and quantizer.ntotal in (index.nlist, 0 if index.ntotal == 0 else index.nlist)
+        and index.nlist == lists.nlist
         and index.code_size == lists.code_size == 4 * index.d
         and lists.compute_ntotal() == index.ntotal
         and 1 <= index.nprobe <= index.nlist

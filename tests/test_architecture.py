@@ -38,6 +38,9 @@ HOMES = {
     "tiktoken": {"tokens.py"},
     "trafilatura": {"readers/html.py"},
     "yaml": {"readers/markdown.py"},
+    "markdown_it": {"readers/markdown.py"},
+    "dateparser": {"readers/dates.py"},
+    "charset_normalizer": {"readers/decoding.py"},
     "watchfiles": {"watch.py"},
     "typer": {"cli.py"},
     "rich": {"cli.py"},
@@ -107,7 +110,6 @@ def test_a_heavy_package_has_one_home(package: str) -> None:
 def test_nothing_that_can_run_loaded_data(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not NEVER & set(imports(path))
-    text = text.replace("yaml.load(block, Loader=yaml.BaseLoader)", "")  # this loader makes strings, nothing else
     for call in ("eval(", "exec(", "yaml.load(", "torch.load(", "allow_pickle=True", "shell=True", "|safe"):
         assert f" {call}" not in text and f"={call}" not in text, call
 

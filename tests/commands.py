@@ -22,7 +22,7 @@ SETTINGS = """\
 [embedding]
 backend = "hashing"
 [answers]
-min_confidence = 0.3
+min_confidence = 0.15
 [paths]
 cache = "cache"
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import Result, call, command, furnish, plain_environment, spawn
+from commands import SETTINGS, Result, call, command, furnish, plain_environment, spawn
 from qa.embedders.hashing import HashingEmbedder
 from qa.storage import IndexFolder
 
@@ -131,7 +131,7 @@ def test_info_has_a_line_for_every_fact(indexed: Path) -> None:
     facts = dict(line.split(maxsplit=1) for line in shown.out.splitlines())
     assert (facts["state"], facts["generation"], facts["articles"]) == ("ready", "1", "6")
     assert facts["publishers"] == "Coast Courier, River Post"
-    assert facts["answers.min_confidence"] == "0.3"
+    assert (facts["paths.cache"], facts["embedding.backend"]) == ("cache", "hashing")
 
 
 def test_info_hides_the_admin_token(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_flags_win_over_the_file(indexed: Path) -> None:
     (indexed / "index").rename(indexed / "other")
     assert call("ask", QUESTION).code == 4
     assert call("ask", QUESTION, "--index", "other").code == 0
-    (indexed / "strict.toml").write_text((indexed / "qa.toml").read_text().replace("0.3", "1.0"))
+    (indexed / "strict.toml").write_text(re.sub("min_confidence = .*", "min_confidence = 1", SETTINGS))
     assert call("ask", QUESTION, "--index", "other", "--config", "strict.toml").code == 3
 
 
@@ -256,6 +256,10 @@ def test_without_an_index_it_says_what_to_run(home: Path, verb: list[str]) -> No
     refused(call(*verb), 4, "no index in index yet", "run `qa index`")
 
 
+def test_an_error_is_told_once_also_where_warnings_are_logged(home: Path) -> None:
+    refused(spawn("ask", QUESTION, cwd=home), 4, "no index in index yet")
+
+
 def test_nothing_to_roll_back_to(indexed: Path) -> None:
     refused(call("rollback"), 4, "no earlier generation")
     refused(call("rollback", "--to", "7"), 4, "no generation 7", "there are: 1")
@@ -270,8 +274,8 @@ def test_an_index_of_another_model(indexed: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(HashingEmbedder, "__init__", renamed)
     for verb in (["ask", QUESTION], ["search", QUESTION], ["verify"]):
-        refused(call(*verb), 4, "embedding.model", "another", "run `qa index`")
-    assert "embedding.model" in call("index").out
+        refused(call(*verb), 4, "model hashing there, another here", "run `qa index --full`")
+    assert "embedding.model: 'another' was 'hashing'" in call("index").out
     assert call("ask", QUESTION).code == 0
 
 

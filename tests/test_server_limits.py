@@ -68,8 +68,13 @@ def test_late_work_keeps_its_place_until_it_is_done() -> None:
         with pytest.raises(ProblemError, match="Ask again, or"):
             await gate.run(lambda: 1)
         go.set()
-        await asyncio.sleep(0.05)
-        assert await gate.run(lambda: 2) == 2
+        for _ in range(500):
+            try:
+                assert await gate.run(lambda: 2) == 2
+                return
+            except ProblemError:
+                await asyncio.sleep(0.01)
+        pytest.fail("the place was not given back")
 
     asyncio.run(run())
 
@@ -90,17 +95,18 @@ def slow(
     settings: Settings,
     build: Callable[..., BuildReport],
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Iterator[tuple[TestClient, threading.Event]]:
-    """A server with one place and one waiting, whose answers wait for the event."""
+    """A server with one place, one waiting and so many seconds, whose answers wait for the event."""
     build()
     go, real = threading.Event(), Engine.ask
 
     def waiting(self: Engine, *args: Any, **options: Any) -> Any:
-        go.wait(10)
+        go.wait(60)
         return real(self, *args, **options)
 
     monkeypatch.setattr(Engine, "ask", waiting)
-    limits = {"max_concurrent": 1, "max_waiting": 1, "timeout_seconds": 0.5}
+    limits = {"max_concurrent": 1, "max_waiting": 1, "timeout_seconds": request.param}
     engine = Engine.open(make_settings(settings.paths.index.parent, server=limits))
     with TestClient(create_app(engine), base_url="http://127.0.0.1") as client:
         yield client, go
@@ -108,11 +114,13 @@ def slow(
     engine.close()
 
 
+@pytest.mark.parametrize("slow", [60], indirect=True)
 def test_more_than_may_wait_are_told_when_to_come_back(slow: tuple[TestClient, threading.Event]) -> None:
     client, go = slow
     with ThreadPoolExecutor(6) as pool:
         posts = [pool.submit(client.post, "/ask", json=QUESTION) for _ in range(6)]
-        time.sleep(0.2)
+        while sum(post.done() for post in posts) < 4:
+            time.sleep(0.01)
         assert client.get("/livez").status_code == 200 and client.get("/v1/index").status_code == 200
         page = client.get("/?q=storm")
         assert page.status_code == 503 and "Too many questions" in page.text and page.headers["retry-after"]
@@ -125,12 +133,13 @@ def test_more_than_may_wait_are_told_when_to_come_back(slow: tuple[TestClient, t
             assert response.json()["type"] == "/problems/overloaded" and int(response.headers["retry-after"]) >= 1
 
 
+@pytest.mark.parametrize("slow", [0.5], indirect=True)
 def test_an_answer_that_takes_too_long_is_a_504(slow: tuple[TestClient, threading.Event]) -> None:
     client, _ = slow
     began = time.monotonic()
     response = client.post("/ask", json=QUESTION)
     assert (response.status_code, response.json()["type"]) == (504, "/problems/timeout")
-    assert 0.4 < time.monotonic() - began < 3
+    assert 0.4 < time.monotonic() - began < 8
 
 
 def test_a_port_in_use_is_a_settings_error(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
@@ -143,7 +152,7 @@ def test_a_port_in_use_is_a_settings_error(make_settings: Callable[..., Settings
 
 
 SERVER = """
-import sys, time
+import os, sys, time
 from qa import guards
 from qa.engine import Engine
 from qa.server import serve
@@ -152,7 +161,9 @@ delay = float(sys.argv[1])
 guards.READ_SECONDS = 1.0
 ask = Engine.ask
 def slowly(self, *args, **options):
-    time.sleep(delay)
+    if delay:
+        os.write(1, b"asked\\n")  # in one piece: eight threads say so at once
+        time.sleep(delay)
     return ask(self, *args, **options)
 Engine.ask = slowly
 serve(load_settings(), lambda url: print(url, flush=True))
@@ -166,7 +177,7 @@ class Live:
     def __init__(self, settings: Settings, delay: float = 0.0) -> None:
         names = {"PATHS__CORPUS": settings.paths.corpus, "PATHS__INDEX": settings.paths.index}
         names |= {"PATHS__CACHE": settings.paths.cache, "EMBEDDING__BACKEND": "hashing", "SERVER__PORT": 0}
-        names |= {"ANSWERS__MIN_CONFIDENCE": 0.3, "SERVER__MAX_CONCURRENT": 16, "SERVER__TIMEOUT_SECONDS": 5}
+        names |= {"ANSWERS__MIN_CONFIDENCE": 0.3, "SERVER__MAX_CONCURRENT": 16, "SERVER__TIMEOUT_SECONDS": 30}
         environment = {**os.environ, **{f"QA_{name}": str(value) for name, value in names.items()}}
         command = [sys.executable, "-c", SERVER, str(delay)]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -174,7 +185,7 @@ class Live:
         self.port = int(self.process.stdout.readline().rstrip("/\n").rpartition(":")[2])
 
     def ask(self) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("POST", "/ask", json.dumps(QUESTION), {"Content-Type": "application/json"})
         response = connection.getresponse()
         body = json.loads(response.read())
@@ -182,7 +193,7 @@ class Live:
         return response.status, body
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=15)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
 
     def memory_kib(self) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -225,13 +236,15 @@ def test_sigterm_under_load_loses_no_answer(live: Callable[..., Live]) -> None:
     server = live(delay=0.7)
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(server.ask) for _ in range(8)]
-        time.sleep(0.35)
+        assert server.process.stdout
+        for _ in range(8):
+            assert server.process.stdout.readline() == "asked\n"
         server.process.send_signal(signal.SIGTERM)
         answers = [one.result() for one in asked]
     assert [status for status, _ in answers] == [200] * 8
     assert {body["status"] for _, body in answers} == {"answered"}
     assert server.process.wait(15) == 0
-    assert server.process.stdout and server.process.stdout.read() == "stopped\n"
+    assert server.process.stdout.read() == "stopped\n"
     server.process.stdout.close()
 
 
@@ -311,7 +324,18 @@ def test_a_slow_head_is_cut_off(live: Callable[..., Live]) -> None:
             read_all(slow)
             slow.sendall(b"x")
             slow.sendall(b"x")
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
+
+
+def test_a_slow_second_head_is_cut_off_too(live: Callable[..., Live]) -> None:
+    server = live()
+    with server.connect() as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        with pytest.raises(OSError):
+            for _ in range(100):
+                connection.sendall(b"G")
+                time.sleep(0.05)
 
 
 def test_slow_clients_do_not_hold_up_others(live: Callable[..., Live]) -> None:
@@ -335,7 +359,7 @@ def test_slow_clients_do_not_hold_up_others(live: Callable[..., Live]) -> None:
     busy = sorted(timed() for _ in range(20))[18]
     for connection in slow:
         connection.close()
-    assert busy < 5 * idle + 0.25
+    assert busy < 10 * idle + 1
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,7 @@ from qa.errors import EmbedderError, IndexMissing, QAError, QuestionError
 from qa.protocols import Answerer, Embedder
 from qa.retrieval import Retriever
 from qa.settings import Settings
-from qa.snapshot import Snapshot
-from qa.storage import IndexFolder
+from qa.snapshot import Snapshot, open_folder
 from qa.types import Answer, Article, Closest, Filters, Passage, Reason, Sentence
 
 __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
@@ -98,7 +97,7 @@ class Engine:
         """Use `open`. Without an embedder the one that the settings name is loaded with the first generation."""
         self.settings = settings
         self._embedder = embedder
-        self._folder = IndexFolder(settings.paths.index)
+        self._folder = open_folder(settings)
         self._live: _Live | None = None
         self._problem: QAError | None = None
         self._stamp: tuple[int, ...] | None = None

@@ -21,8 +21,8 @@ from qa.protocols import Embedder, VectorStore
 from qa.readers import FileReading, SourceFile, load_file, parse_file, read_file, scan_corpus
 from qa.sentences import split_sentences
 from qa.settings import Settings
-from qa.snapshot import Snapshot, build_fingerprint
-from qa.storage import Builder, Generation, GenerationWriter, IndexFolder
+from qa.snapshot import Snapshot, build_fingerprint, open_folder
+from qa.storage import Builder, Generation, GenerationWriter
 from qa.stores import create_store, load_store, store_kind
 from qa.types import Article, Chunk, Sentence
 
@@ -123,7 +123,7 @@ def build_index(
     when the index cannot be written. In every case the generation that was live stays live.
     """
     cached = CachingEmbedder(embedder, settings.paths.cache / "embeddings.sqlite")
-    with IndexFolder(settings.paths.index).builder() as builder:
+    with open_folder(settings).builder() as builder:
         return _Build(settings, cached, builder, full, progress or (lambda *_: None)).run()
 
 

@@ -131,7 +131,7 @@ class ServerSettings(_Section):
     )
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(30.0, description="Longest time for one answer.")
     follow_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
-        0.5, description="How often the server looks for a new generation."
+        0.2, description="How often the server looks for a new generation."
     )
 
     @field_validator("allowed_hosts", mode="before")

@@ -8,15 +8,16 @@ from qa.catalog import CATALOG_FILE, Catalog
 from qa.chunks import CHUNKER
 from qa.embedders import check_canaries, check_fingerprint
 from qa.errors import IndexDamaged, IndexMismatch
+from qa.lexical import FILE as LEXICAL_FILE
 from qa.lexical import LEXICAL, LexicalIndex
 from qa.protocols import Embedder, VectorStore
 from qa.readers import READER_VERSION
 from qa.sentences import SPLITTER
 from qa.settings import Settings
-from qa.storage import Generation
-from qa.stores import load_store
+from qa.storage import Generation, IndexFolder
+from qa.stores import VECTORS_FILE, load_store
 
-__all__ = ["Snapshot", "build_fingerprint"]
+__all__ = ["Snapshot", "build_fingerprint", "open_folder"]
 
 
 def build_fingerprint(settings: Settings, embedder: Embedder) -> dict[str, Any]:
@@ -31,6 +32,11 @@ def build_fingerprint(settings: Settings, embedder: Embedder) -> dict[str, Any]:
         "lexical": LEXICAL,
         "embedding": dict(embedder.fingerprint),
     }
+
+
+def open_folder(settings: Settings) -> IndexFolder:
+    """The index folder; what a snapshot or a builder reads whole is read and hashed once."""
+    return IndexFolder(settings.paths.index, hold=(VECTORS_FILE, LEXICAL_FILE))
 
 
 class Snapshot:

@@ -19,7 +19,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -110,6 +110,8 @@ class Generation:
         self._files = files
         self._listed = manifest.files
         self._lease = lease
+        self._held: dict[str, bytes] = {}
+        self._read_whole: set[str] = set()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,12 +120,16 @@ class Generation:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file: those that were hashed. Raises `IndexDamaged` naming it, `StorageError`."""
+        held = self._held.pop(name, None)
+        if held is not None:
+            return held
         path = self.file(name)
         listed = self._listed[name]
         with _damage(path):
             data = read_file(self._files, path, listed.size)
         if len(data) != listed.size or _sha256(data) != listed.sha256:
             raise _changed(path)
+        self._read_whole.add(name)
         return data
 
     def file(self, name: str) -> Path:
@@ -141,14 +147,28 @@ class Generation:
         # A file that the manifest does not name is ignored, not refused: nothing ever opens it, and a stray .DS_Store
         # in each folder would otherwise make a healthy index unreadable.
         for name in self.names:
-            path, listed = self.path / name, self._listed[name]
-            with _damage(path):
-                found = hash_file(self._files, path)
-            if found != (listed.size, listed.sha256):
-                raise _changed(path)
+            self._check_file(name)
+
+    def _check_file(self, name: str) -> None:
+        path, listed = self.path / name, self._listed[name]
+        with _damage(path):
+            found = hash_file(self._files, path)
+        if found != (listed.size, listed.sha256):
+            raise _changed(path)
+
+    def _check_all(self, hold: Collection[str] = ()) -> None:
+        """As `verify`, but not again what `read` has checked, and keeping the bytes of `hold` for it."""
+        for name in self.names:
+            if name in self._read_whole:
+                continue
+            if name in hold:
+                self._held[name] = self.read(name)
+            else:
+                self._check_file(name)
 
     def close(self) -> None:
         """Release the lease; the folder may be collected from now on. May be called again."""
+        self._held.clear()
         lease, self._lease = self._lease, None
         if lease is not None:
             _let_go(self._files, lease)
@@ -163,15 +183,22 @@ class Generation:
 class IndexFolder:
     """The index folder of one corpus: opens generations, makes new ones, goes back to old ones.
 
-    `files` and `clock` are there for tests; the clock is information only, nothing is ordered or compared by it.
+    `hold` names the files that whoever opens a generation reads whole: their bytes are kept from the check until then,
+    so that each is read and hashed once. `files` and `clock` are there for tests; the clock is information only,
+    nothing is ordered or compared by it.
     """
 
     def __init__(
-        self, root: Path, files: FileLayer | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        root: Path,
+        files: FileLayer | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        hold: Collection[str] = (),
     ) -> None:
         self.root = root
         self._files = files or OsFiles()
         self._clock = clock
+        self._hold = hold
 
     # Reading
 
@@ -276,7 +303,7 @@ class IndexFolder:
             # Lease first, look second: what is there now stays there until the lease is released.
             folder = self._path(number)
             generation = Generation(self._files, folder, self._manifest(folder, number, manifest_sha256), lease)
-            generation.verify()
+            generation._check_all(self._hold)
             undo.pop_all()
         return generation
 
@@ -686,9 +713,9 @@ class GenerationWriter:
         """Read every byte back and compare it with what was to be written, then ask the caller."""
         manifest = self._folder._manifest(self._temp, self.number, sha256)
         with Generation(self._files, self._temp, manifest, None) as generation:
-            generation.verify()
             if self_check:
                 self_check(generation)
+            generation._check_all()
 
 
 def _let_go(files: FileLayer, lease: int) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from qa.errors import StoreError
 from qa.settings import StoreSettings
-from qa.stores import create_store, load_store
-from qa.stores.faiss import FILE
+from qa.stores import VECTORS_FILE, create_store, load_store
 
 from .test_contract import DIMENSION, KINDS, Files, filled, random_vectors
 
@@ -19,13 +18,13 @@ faiss: Any = _faiss
 
 
 def load(data: bytes, kind: str = "faiss-flat", count: int = 50, dimension: int = DIMENSION) -> object:
-    return load_store({"kind": kind, "dimension": dimension, "count": count}, Files({FILE: data}))
+    return load_store({"kind": kind, "dimension": dimension, "count": count}, Files({VECTORS_FILE: data}))
 
 
 def saved(kind: str) -> bytes:
     files = Files()
     filled(kind, range(50), random_vectors(50))[0].save(files)
-    return files[FILE]
+    return files[VECTORS_FILE]
 
 
 def serialized(index: Any) -> bytes:

@@ -9,7 +9,10 @@ from qa.errors import StoreError
 from qa.protocols import FileSource, VectorStore
 from qa.settings import StoreSettings
 
-__all__ = ["create_store", "load_store", "store_kind"]
+__all__ = ["VECTORS_FILE", "create_store", "load_store", "store_kind"]
+
+VECTORS_FILE = "vectors.faiss"
+"""What a store that keeps its vectors in the generation writes."""
 
 
 def store_kind(settings: StoreSettings, expected: int) -> str:

@@ -16,15 +16,14 @@ import numpy as np
 
 from qa.errors import StoreError
 from qa.protocols import FileSink, FileSource, FloatArray, IdArray
-from qa.stores import ivf
+from qa.stores import VECTORS_FILE, ivf
 from qa.types import Hit
 
-__all__ = ["FILE", "FLAT", "IVF", "FaissStore"]
+__all__ = ["FLAT", "IVF", "FaissStore"]
 
 faiss: Any = _faiss  # its type stubs lack half of what it has
 
 FLAT, IVF = "faiss-flat", "faiss-ivf"
-FILE = "vectors.faiss"
 
 _PARSING = threading.Lock()  # FAISS's limits on what it parses are global and not thread-safe.
 _LOOP_LIMIT = 1 << 26
@@ -52,11 +51,11 @@ class FaissStore:
     @classmethod
     def load(cls, kind: str, dimension: int, count: int, files: FileSource) -> FaissStore:
         """Parse verified bytes. Raises `StoreError` when they are not a store of this kind, dimension and count."""
-        index = _parse(files.read(FILE))
+        index = _parse(files.read(VECTORS_FILE))
         found = _describe(index)
         if found != (kind, dimension, count):
             raise StoreError(
-                f"{FILE} holds {found[0]} with {found[2]} vectors of dimension {found[1]}, the manifest says "
+                f"{VECTORS_FILE} holds {found[0]} with {found[2]} vectors of dimension {found[1]}, the manifest says "
                 f"{kind} with {count} of dimension {dimension}: run `qa index --full`"
             )
         return cls(kind, dimension, index)
@@ -115,7 +114,7 @@ class FaissStore:
         buffer = io.BytesIO()
         # A callback, not `serialize_index`: that one holds the vectors three times at its peak.
         faiss.write_index(self._index, faiss.PyCallbackIOWriter(buffer.write))
-        files.write(FILE, buffer.getvalue())
+        files.write(VECTORS_FILE, buffer.getvalue())
 
     def _ids(self) -> set[int]:
         if self._known is None:
@@ -164,7 +163,7 @@ def _parse(data: bytes) -> Any:
         try:
             return faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(data).read))
         except (RuntimeError, MemoryError) as error:
-            raise StoreError(f"{FILE} is not a FAISS index: {str(error).splitlines()[0]}") from None
+            raise StoreError(f"{VECTORS_FILE} is not a FAISS index: {str(error).splitlines()[0]}") from None
 
 
 def _describe(index: Any) -> tuple[str, int, int]:

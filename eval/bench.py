@@ -334,11 +334,11 @@ def heavy_imports(place: Place, arguments: Sequence[str]) -> list[str]:
 
 
 def bench_embedding(bench: Bench) -> None:
-    """The same pipeline with two embedders, and the bare session: `bench_embedding.py`, on a part of the corpus."""
+    """The same pipeline with two embedders, and the bare session: `bench_pipeline.py`, on a part of the corpus."""
     file = bench.folder / "embedding.json"
     articles = count_articles(bench.given.corpus)
     every = max(1, articles // bench.given.embed)
-    script = [sys.executable, str(ROOT / "eval" / "bench_embedding.py")]
+    script = [sys.executable, str(ROOT / "eval" / "bench_pipeline.py")]
     arguments = ["--every", str(every), "--rounds", str(bench.repeats), "--json", str(file)]
     place = Place(bench.folder)
     place.run("--corpus", str(bench.given.corpus.resolve()), *arguments, command=script, seconds=3600).require()

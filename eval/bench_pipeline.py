@@ -1,0 +1,242 @@
+"""Measure building with the prepared model against torch, and against the bare session with nothing around it.
+
+    python eval/bench_pipeline.py [--corpus FOLDER] [--every 1] [--rounds 5] [--json FILE]
+
+The candidates take turns in one process over the same passages, so that a busy machine slows all of them alike:
+
+- onnx: `build_index`, as `qa index` runs it, with an empty cache: reading, splitting, chunks, embedding, storing;
+- torch: the same pipeline with `SentenceTransformer.encode`, batches of 32 sorted by length;
+- bare, one by one: the same session on tokens made before, shortest first, a thread a core, and nothing else;
+- bare, batches: a graph that takes a padding mask, quantized alike, on batches of 32 of about equal length.
+
+`bench.py` runs this as a process of its own: torch's memory is nobody else's then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from processes import ROOT, copy_corpus, default_cache, median
+
+from qa.catalog import CATALOG_FILE, Catalog
+from qa.chunks import embedding_text
+from qa.embedders import load_embedder
+from qa.embedders.export import export_folder
+from qa.embedders.models import find_model
+from qa.embedders.onnx import ABOUT, MODEL, TOKENIZER
+from qa.index import BuildReport, build_index
+from qa.protocols import Embedder
+from qa.settings import Settings, load_settings
+from qa.storage import IndexFolder
+
+BATCH = 32
+Tokens = list[list[int]]
+
+
+class Pipeline:
+    """`build_index` over the same corpus with one embedder, each time into nothing and with nothing cached."""
+
+    def __init__(self, folder: Path, corpus: Path, backend: str) -> None:
+        self.folder = folder
+        self.corpus = corpus
+        self.backend = backend
+        self.runs = 0
+        self.embedder: Embedder = load_embedder(self._settings().embedding, default_cache(), prepare=True)
+
+    def _settings(self) -> Settings:
+        place = self.folder / f"{self.backend}-{self.runs}"
+        paths = {"corpus": self.corpus, "index": place / "index", "cache": place / "cache"}
+        return load_settings({"paths": paths, "embedding": {"backend": self.backend}})
+
+    def run(self) -> BuildReport:
+        self.runs += 1
+        self.settings = self._settings()
+        return build_index(self.settings, self.embedder)
+
+    def texts(self) -> list[str]:
+        """What the last run embedded."""
+        with IndexFolder(self.settings.paths.index).open_current() as generation:
+            catalog = Catalog.open(generation.file(CATALOG_FILE))
+            found = catalog.chunks(catalog.chunk_ids().tolist()).values()
+            catalog.close()
+        return [embedding_text(article.title, article.text[chunk.start : chunk.end]) for chunk, article in found]
+
+
+def tokenize(texts: list[str]) -> Tokens:
+    """Token ids, cut to what the model reads, shortest first."""
+    from tokenizers import Tokenizer
+
+    folder = prepared_model()
+    tokenizer = Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(json.loads((folder / ABOUT).read_text())["max_length"])
+    return sorted((encoding.ids for encoding in tokenizer.encode_batch_fast(texts)), key=len)
+
+
+def prepared_model() -> Path:
+    settings = load_settings()
+    source = find_model(settings.embedding.model, verify=False)
+    return export_folder(settings.paths.cache, source, settings.embedding.quantization)
+
+
+def session(model: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def bare_singles(model: Path, tokens: Tokens) -> Callable[[], None]:
+    run_one = session(model, 1)
+    inputs = [np.array([ids], dtype=np.int64) for ids in tokens]
+    cores = os.cpu_count() or 1
+
+    def run() -> None:
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(lambda ids: run_one.run(None, {"input_ids": ids}), inputs, chunksize=16))
+
+    return run
+
+
+def bare_batches(model: Path, tokens: Tokens) -> Callable[[], None]:
+    run_batch = session(model, os.cpu_count() or 1)
+    inputs = []
+    for start in range(0, len(tokens), BATCH):
+        batch = tokens[start : start + BATCH]
+        ids = np.zeros((len(batch), max(map(len, batch))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(batch):
+            ids[row, : len(text)] = text
+            mask[row, : len(text)] = 1
+        inputs.append({"input_ids": ids, "attention_mask": mask})
+
+    def run() -> None:
+        for batch in inputs:
+            run_batch.run(None, batch)
+
+    return run
+
+
+def export_batches(path: Path) -> None:
+    """The default model as a graph over a padded batch, quantized as the prepared one is."""
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    from qa.embedders.sentence_transformer import load_sentence_transformer
+
+    settings = load_settings().embedding
+    model = load_sentence_transformer(find_model(settings.model), attention="eager")
+
+    class Batch(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = model[0].model.eval()
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            weights = attention_mask.unsqueeze(-1).to(states.dtype)
+            return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=1)
+
+    dimensions = {0: torch.export.Dim("texts", min=1, max=512), 1: torch.export.Dim("length", min=2, max=256)}
+    with torch.no_grad():
+        torch.onnx.export(
+            Batch().eval(),
+            (torch.full((2, 12), 100), torch.ones((2, 12), dtype=torch.int64)),
+            dynamo=True,
+            dynamic_shapes={"input_ids": dimensions, "attention_mask": dimensions},
+            input_names=["input_ids", "attention_mask"],
+            output_names=["vectors"],
+            opset_version=20,
+            external_data=False,
+            verbose=False,
+        ).save(str(path))
+    if settings.quantization == "int8":
+        options = {"per_channel": True, "reduce_range": True, "weight_type": QuantType.QInt8}
+        quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], **options)
+
+
+def timed(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def compare(folder: Path, corpus: Path, rounds: int) -> dict[str, Any]:
+    """Passages per second of each candidate in each round."""
+    onnx, torch = (Pipeline(folder, corpus, backend) for backend in ("onnx", "sentence_transformer"))
+    passages = onnx.run().counts["passages"]
+    if torch.run().counts["passages"] != passages:
+        raise RuntimeError("the two embedders see different passages")
+    tokens = tokenize(onnx.texts())
+    export_batches(folder / "batches.onnx")
+    gc.collect()
+    bare = {
+        "bare, one by one": bare_singles(prepared_model() / MODEL, tokens),
+        "bare, batches": bare_batches(folder / "batches.onnx", tokens),
+    }
+    rates: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, pipeline in (("onnx", onnx), ("torch", torch)):
+            report = pipeline.run()
+            rates.setdefault(name, []).append(passages / report.seconds)
+            rates.setdefault(f"{name}, embedding alone", []).append(passages / report.stages["embedding"])
+        for name, work in bare.items():
+            rates.setdefault(name, []).append(passages / timed(work))
+    return {
+        "passages": passages,
+        "median_tokens": median([len(ids) for ids in tokens]),
+        "rounds": rounds,
+        "passages_per_second": rates,
+        "ratios": {
+            "pipeline, onnx / torch": ratio(rates, "onnx", "torch"),
+            "onnx pipeline / bare, one by one": ratio(rates, "onnx", "bare, one by one"),
+            "onnx pipeline / bare, batches": ratio(rates, "onnx", "bare, batches"),
+            "onnx embedding stage / bare, one by one": ratio(rates, "onnx, embedding alone", "bare, one by one"),
+            "onnx embedding stage / bare, batches": ratio(rates, "onnx, embedding alone", "bare, batches"),
+        },
+    }
+
+
+def ratio(rates: dict[str, list[float]], upper: str, lower: str) -> float:
+    """The median over the rounds of the ratio within a round."""
+    return median([a / b for a, b in zip(rates[upper], rates[lower], strict=True)])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--corpus", type=Path, default=ROOT / "corpus")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th article")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as folder:
+        corpus = Path(folder) / "corpus"
+        copy_corpus(given.corpus, corpus, given.every)
+        result = compare(Path(folder), corpus, given.rounds)
+    print(f"{result['passages']:,} passages of {result['median_tokens']:.0f} tokens (median), {given.rounds} rounds\n")
+    print("| candidate | passages/s, median | slowest | fastest |\n|---|---|---|---|")
+    for name, rates in result["passages_per_second"].items():
+        print(f"| {name} | {median(rates):.0f} | {min(rates):.0f} | {max(rates):.0f} |")
+    print("\n| ratio within a round | median |\n|---|---|")
+    for name, value in result["ratios"].items():
+        print(f"| {name} | {value:.2f} |")
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

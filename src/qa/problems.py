@@ -22,6 +22,7 @@ __all__ = ["KINDS", "Kind", "ProblemError", "Trouble", "describe", "problem_resp
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_SECONDS = 5
+_WORDED = "Ask in words: a question has a letter or a digit."
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -157,7 +158,7 @@ def _instance(scope: Scope) -> str:
 def _from_qa(error: errors.QAError) -> Trouble:
     slug = next((slug for kind, slug in _BY_ERROR if isinstance(error, kind)), "internal")
     if slug == "validation":
-        return describe(slug, "The question was refused.", [ProblemField(pointer="/question", detail="Ask in words.")])
+        return describe(slug, "The question was refused.", [ProblemField(pointer="/question", detail=_WORDED)])
     if slug in ("internal", "article-not-found"):
         return describe(slug)
     return describe(slug, str(error), retry_after=_RETRY_SECONDS if KINDS[slug].status == 503 else None)
@@ -177,7 +178,10 @@ def _refused_fields(error: RequestValidationError) -> Trouble:
     if any(problem["type"] == "json_invalid" for problem in problems):
         return describe("malformed-json")
     fields = [
-        ProblemField(pointer=_pointer(problem["loc"], problem["type"]), detail=_sentence(str(problem["msg"])))
+        ProblemField(
+            pointer=_pointer(problem["loc"], problem["type"]),
+            detail=_explain(problem["type"], problem["loc"], problem["msg"]),
+        )
         for problem in problems[:20]
     ]
     count = len(problems)
@@ -192,6 +196,8 @@ def _pointer(location: Sequence[int | str], kind: str) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def _sentence(message: str) -> str:
+def _explain(kind: str, location: Sequence[int | str], message: str) -> str:
+    if kind == "string_pattern_mismatch":  # a regular expression is no explanation
+        return _WORDED if location[-1] == "question" else "Write the day as 2026-10-02."
     text = message.removeprefix("Value error, ").removeprefix("Input ")
     return text[:1].upper() + text[1:].rstrip(".") + "."

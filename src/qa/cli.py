@@ -68,8 +68,7 @@ def main() -> None:
         app()
     except QAError as error:
         _complain("error", str(error), "bold red")
-        # 5 says that the rest was done; an error that ends the verb did none of it.
-        raise SystemExit(1 if error.exit_code == INPUTS_FAILED else error.exit_code) from None
+        raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:  # the reader of our output went away, as `| head` does

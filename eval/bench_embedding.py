@@ -1,241 +1,179 @@
-"""Measure building with the prepared model against torch, and against the bare session with nothing around it.
+"""Speed of the prepared model beside torch and beside bare onnxruntime, on the same texts and the same cores.
 
-    python eval/bench_embedding.py [--corpus FOLDER] [--articles 40] [--rounds 5] [--json FILE]
+    python eval/bench_embedding.py [FOLDER] [--texts 96] [--rounds 5]
 
-The candidates take turns in one process over the same passages, so that a busy machine slows all of them alike:
-
-- onnx: `build_index`, as `qa index` runs it, with an empty cache: reading, splitting, chunks, embedding, storing;
-- torch: the same pipeline with `SentenceTransformer.encode`, batches of 32 sorted by length;
-- bare, one by one: the same session on tokens made before, shortest first, a thread a core, and nothing else;
-- bare, batches: a graph that takes a padding mask, quantized alike, on batches of 32 of about equal length.
-
-`bench.py` runs this as a process of its own: torch's memory is nobody else's then.
+FOLDER holds articles as .txt or .md (default: the starter corpus); they are cut into texts of about 100 word pieces.
+Rounds are interleaved; figures are medians of wall time, and of processor time, which other work disturbs less.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import json
 import os
-import sys
+import re
+import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-from processes import ROOT, copy_corpus, default_cache, median
 
-from qa.catalog import CATALOG_FILE, Catalog
-from qa.chunks import embedding_text
 from qa.embedders import load_embedder
 from qa.embedders.export import export_folder
 from qa.embedders.models import find_model
-from qa.embedders.onnx import ABOUT, MODEL, TOKENIZER
-from qa.index import BuildReport, build_index
-from qa.protocols import Embedder
-from qa.settings import Settings, load_settings
-from qa.storage import IndexFolder
+from qa.embedders.onnx import MODEL, OnnxEmbedder
+from qa.embedders.sentence_transformer import SentenceTransformerEmbedder
+from qa.protocols import FloatArray
+from qa.settings import EmbeddingSettings, Settings
 
-BATCH = 32
-Tokens = list[list[int]]
-
-
-class Pipeline:
-    """`build_index` over the same corpus with one embedder, each time into nothing and with nothing cached."""
-
-    def __init__(self, folder: Path, corpus: Path, backend: str) -> None:
-        self.folder = folder
-        self.corpus = corpus
-        self.backend = backend
-        self.runs = 0
-        self.embedder: Embedder = load_embedder(self._settings().embedding, default_cache(), prepare=True)
-
-    def _settings(self) -> Settings:
-        place = self.folder / f"{self.backend}-{self.runs}"
-        paths = {"corpus": self.corpus, "index": place / "index", "cache": place / "cache"}
-        return load_settings({"paths": paths, "embedding": {"backend": self.backend}})
-
-    def run(self) -> BuildReport:
-        self.runs += 1
-        self.settings = self._settings()
-        return build_index(self.settings, self.embedder)
-
-    def texts(self) -> list[str]:
-        """What the last run embedded."""
-        with IndexFolder(self.settings.paths.index).open_current() as generation:
-            catalog = Catalog.open(generation.file(CATALOG_FILE))
-            found = catalog.chunks(catalog.chunk_ids().tolist()).values()
-            catalog.close()
-        return [embedding_text(article.title, article.text[chunk.start : chunk.end]) for chunk, article in found]
+CORPUS = Path(__file__).parents[1] / "corpus"
+PIECES, BATCH = 100, 32
 
 
-def tokenize(texts: list[str]) -> Tokens:
-    """Token ids, cut to what the model reads, shortest first."""
-    from tokenizers import Tokenizer
-
-    folder = prepared_model()
-    tokenizer = Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(json.loads((folder / ABOUT).read_text())["max_length"])
-    return sorted((encoding.ids for encoding in tokenizer.encode_batch_fast(texts)), key=len)
-
-
-def prepared_model() -> Path:
-    settings = load_settings()
-    source = find_model(settings.embedding.model, verify=False)
-    return export_folder(settings.paths.cache, source, settings.embedding.quantization)
+def read_texts(folder: Path, count: int, embedder: OnnxEmbedder) -> list[str]:
+    """Return up to `count` texts of about 100 word pieces, from sentences that follow one another."""
+    texts, words = [], 0
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in {".txt", ".md"}):
+        part: list[str] = []
+        for sentence in re.split(r"(?<=[.!?])\s+", path.read_text(encoding="utf-8", errors="replace")):
+            part.append(sentence)
+            words = embedder.count_tokens([" ".join(part)])[0]
+            if words >= PIECES:
+                texts.append(" ".join(part))
+                part = []
+    chosen = np.random.default_rng(0).permutation(len(texts))[:count]
+    return [texts[i] for i in chosen]
 
 
-def session(model: Path, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def bare_singles(model: Path, tokens: Tokens) -> Callable[[], None]:
-    run_one = session(model, 1)
-    inputs = [np.array([ids], dtype=np.int64) for ids in tokens]
-    cores = os.cpu_count() or 1
-
-    def run() -> None:
-        with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(lambda ids: run_one.run(None, {"input_ids": ids}), inputs, chunksize=16))
-
-    return run
-
-
-def bare_batches(model: Path, tokens: Tokens) -> Callable[[], None]:
-    run_batch = session(model, os.cpu_count() or 1)
-    inputs = []
-    for start in range(0, len(tokens), BATCH):
-        batch = tokens[start : start + BATCH]
-        ids = np.zeros((len(batch), max(map(len, batch))), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, text in enumerate(batch):
-            ids[row, : len(text)] = text
-            mask[row, : len(text)] = 1
-        inputs.append({"input_ids": ids, "attention_mask": mask})
-
-    def run() -> None:
-        for batch in inputs:
-            run_batch.run(None, batch)
-
-    return run
-
-
-def export_batches(path: Path) -> None:
-    """The default model as a graph over a padded batch, quantized as the prepared one is."""
+def padded_session(source: Any, cores: int, tokens: list[list[int]], folder: Path) -> Callable[[], FloatArray]:
+    """The usual way: int8 model over length-sorted, padded batches, tokens ready, all cores inside one call."""
+    import onnxruntime
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     from qa.embedders.sentence_transformer import load_sentence_transformer
 
-    settings = load_settings().embedding
-    model = load_sentence_transformer(find_model(settings.model))
-
-    class Batch(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
+    class Batch(torch.nn.Module):
+        def __init__(self, encoder: Any) -> None:
             super().__init__()
-            self.encoder = model[0].model.eval()
+            self.encoder = encoder
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            weights = attention_mask.unsqueeze(-1).to(states.dtype)
-            return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=1)
+            mask = attention_mask[:, :, None].to(states.dtype)
+            return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
 
-    dimensions = {0: torch.export.Dim("texts", min=1, max=512), 1: torch.export.Dim("length", min=2, max=256)}
+    encoder = load_sentence_transformer(source, attention="eager")[0].model.eval()
+    shape = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("length", min=2, max=256)}
+    example = torch.full((3, 12), 100)
+    path = folder / "padded.onnx"
     with torch.no_grad():
         torch.onnx.export(
-            Batch().eval(),
-            (torch.full((2, 12), 100), torch.ones((2, 12), dtype=torch.int64)),
+            Batch(encoder),
+            (example, torch.ones_like(example)),
             dynamo=True,
-            dynamic_shapes={"input_ids": dimensions, "attention_mask": dimensions},
+            dynamic_shapes={"input_ids": shape, "attention_mask": shape},
             input_names=["input_ids", "attention_mask"],
-            output_names=["vectors"],
             opset_version=20,
             external_data=False,
             verbose=False,
         ).save(str(path))
-    if settings.quantization == "int8":
-        quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QUInt8)
+    quantize_dynamic(
+        path, path, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores
+    session = onnxruntime.InferenceSession(
+        str(path), options, ["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+    )
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    batches = []
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        ids = np.zeros((len(rows), max(len(tokens[i]) for i in rows)), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, i in enumerate(rows):
+            ids[row, : len(tokens[i])], mask[row, : len(tokens[i])] = tokens[i], 1
+        batches.append((rows, {"input_ids": ids, "attention_mask": mask}))
+
+    def run() -> FloatArray:
+        vectors = np.empty((len(tokens), 384), dtype=np.float32)
+        for rows, feed in batches:
+            vectors[rows] = session.run(None, feed)[0]
+        return vectors
+
+    return run
 
 
-def timed(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def compare(folder: Path, corpus: Path, rounds: int) -> dict[str, Any]:
-    """Passages per second of each candidate in each round."""
-    onnx, torch = (Pipeline(folder, corpus, backend) for backend in ("onnx", "sentence_transformer"))
-    passages = onnx.run().counts["passages"]
-    if torch.run().counts["passages"] != passages:
-        raise RuntimeError("the two embedders see different passages")
-    tokens = tokenize(onnx.texts())
-    export_batches(folder / "batches.onnx")
-    gc.collect()
-    bare = {
-        "bare, one by one": bare_singles(prepared_model() / MODEL, tokens),
-        "bare, batches": bare_batches(folder / "batches.onnx", tokens),
-    }
-    rates: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for name, pipeline in (("onnx", onnx), ("torch", torch)):
-            report = pipeline.run()
-            rates.setdefault(name, []).append(passages / report.seconds)
-            rates.setdefault(f"{name}, embedding alone", []).append(passages / report.stages["embedding"])
-        for name, work in bare.items():
-            rates.setdefault(name, []).append(passages / timed(work))
-    return {
-        "passages": passages,
-        "median_tokens": median([len(ids) for ids in tokens]),
-        "rounds": rounds,
-        "passages_per_second": rates,
-        "ratios": {
-            "pipeline, onnx / torch": ratio(rates, "onnx", "torch"),
-            "onnx pipeline / bare, one by one": ratio(rates, "onnx", "bare, one by one"),
-            "onnx pipeline / bare, batches": ratio(rates, "onnx", "bare, batches"),
-            "onnx embedding stage / bare, one by one": ratio(rates, "onnx, embedding alone", "bare, one by one"),
-            "onnx embedding stage / bare, batches": ratio(rates, "onnx, embedding alone", "bare, batches"),
-        },
-    }
-
-
-def ratio(rates: dict[str, list[float]], upper: str, lower: str) -> float:
-    """The median over the rounds of the ratio within a round."""
-    return median([a / b for a, b in zip(rates[upper], rates[lower], strict=True)])
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--corpus", type=Path, default=ROOT / "corpus")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th article")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=CORPUS)
+    parser.add_argument("--texts", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-embedding-") as folder:
-        corpus = Path(folder) / "corpus"
-        copy_corpus(given.corpus, corpus, given.every)
-        result = compare(Path(folder), corpus, given.rounds)
-    print(f"{result['passages']:,} passages of {result['median_tokens']:.0f} tokens (median), {given.rounds} rounds\n")
-    print("| candidate | passages/s, median | slowest | fastest |\n|---|---|---|---|")
-    for name, rates in result["passages_per_second"].items():
-        print(f"| {name} | {median(rates):.0f} | {min(rates):.0f} | {max(rates):.0f} |")
-    print("\n| ratio within a round | median |\n|---|---|")
-    for name, value in result["ratios"].items():
-        print(f"| {name} | {value:.2f} |")
-    if given.json:
-        given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # torch's exporter
+    cores = len(os.sched_getaffinity(0))
+    settings, cache = EmbeddingSettings(threads=cores), Settings().paths.cache
+    load_embedder(settings, cache, prepare=True)
+    source = find_model(settings.model)
+    folder = export_folder(cache, source, settings.quantization)
+    started = time.perf_counter()
+    ours = OnnxEmbedder.load(folder, cores)
+    loaded = time.perf_counter() - started
+    texts = read_texts(arguments.folder, arguments.texts, ours)
+    tokens = ours._tokens(texts)
+    torch_embedder = SentenceTransformerEmbedder(source)
+    with tempfile.TemporaryDirectory() as temporary:
+        ways: dict[str, Callable[[], FloatArray]] = {
+            "prepared model": lambda: ours.embed_documents(texts),
+            "padded batches": padded_session(source, cores, tokens, Path(temporary)),
+            "torch": lambda: torch_embedder.embed_documents(texts),
+        }
+        wall, processor, vectors = measure(ways, arguments.rounds)
+    size = (folder / MODEL).stat().st_size / 1e6
+    print(f"{len(texts)} texts, {statistics.mean(map(len, tokens)):.0f} word pieces, {cores} cores")
+    print(f"loading {1000 * loaded:.0f} ms, model {size:.0f} MB")
+    for name in ways:
+        cosines = np.einsum("ij,ij->i", vectors[name], vectors["torch"])
+        faster = statistics.median(a / b for a, b in zip(wall[name], wall["prepared model"], strict=True))
+        spent = 1000 * statistics.median(processor[name]) / len(texts)
+        print(
+            f"{name:15s} {len(texts) / statistics.median(wall[name]):6.1f} texts/s, "
+            f"best {len(texts) / min(wall[name]):6.1f}, processor {spent:5.1f} ms/text; "
+            f"prepared model is {faster:.2f} x as fast; "
+            f"cosine to torch: lowest {cosines.min():.4f}, mean {cosines.mean():.4f}"
+        )
+    for name, embedder in {"prepared model": ours, "torch": torch_embedder}.items():
+        times = []
+        for number in range(60):
+            start = time.perf_counter()
+            embedder.embed_query(f"Who replaced the finance minister in March, {number} days after the vote?")
+            times.append(1000 * (time.perf_counter() - start))
+        print(f"{name:15s} one question: median {statistics.median(times):.2f} ms, fastest {min(times):.2f} ms")
+
+
+def measure(
+    ways: dict[str, Callable[[], FloatArray]], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]], dict[str, FloatArray]]:
+    """Run all ways in turn; return wall and processor seconds by round (the first is left out) and vectors."""
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
+    vectors: dict[str, FloatArray] = {}
+    for number in range(rounds + 1):
+        for name, run in ways.items():
+            start, before = time.perf_counter(), time.process_time()
+            made = run()
+            if number:
+                wall[name].append(time.perf_counter() - start)
+                processor[name].append(time.process_time() - before)
+            if name == "prepared model" and name in vectors:
+                assert np.array_equal(made, vectors[name]), "another run gave other vectors"
+            vectors[name] = made
+    return wall, processor, vectors
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -28,11 +28,13 @@ from qa.errors import EmbedderError
 
 __all__ = ["EXPORTER", "export_folder", "export_model"]
 
-EXPORTER = "1"
+EXPORTER = "2"
 """Recorded in the fingerprint: change it with anything that changes vectors."""
 
 LOWEST_COSINE = 0.95
 """A prepared model that comes further than this from the original, on any sample sentence, is refused."""
+
+_TABLE_VALUES = 1_000_000
 
 _OTHER_BACKEND = 'set embedding.backend = "sentence_transformer"'
 
@@ -132,6 +134,7 @@ def _quantize(path: Path) -> None:
     A scale per channel keeps what retrieval needs (docs/decisions/embedding.md); 7 bits of 8 cannot overflow the 16-bit
     sums of processors without VNNI, which would give other vectors there.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -142,6 +145,35 @@ def _quantize(path: Path) -> None:
         reduce_range=True,
         weight_type=QuantType.QInt8,
     )
+    model = onnx.load(path)
+    _quantize_tables(model.graph)
+    onnx.save(model, path)
+
+
+def _quantize_tables(graph: Any) -> None:
+    """Turn token tables, most of the file, to int8 with a scale per row: the model loads in half the time."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    tables = {tensor.name: tensor for tensor in graph.initializer if np.prod(tensor.dims) >= _TABLE_VALUES}
+    nodes = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type != "Gather" or node.input[0] not in tables:
+            continue
+        name, ids, output = node.input[0], node.input[1], node.output[0]
+        values = numpy_helper.to_array(tables[name])
+        scales = np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-30).astype(np.float32) / 127
+        tables[name].CopyFrom(numpy_helper.from_array(np.round(values / scales).astype(np.int8), name))
+        graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scale"))
+        node.output[0] = f"{output}_int8"
+        nodes += [
+            helper.make_node("Cast", [f"{output}_int8"], [f"{output}_float"], to=TensorProto.FLOAT),
+            helper.make_node("Gather", [f"{name}_scale", ids], [f"{output}_scale"]),
+            helper.make_node("Mul", [f"{output}_float", f"{output}_scale"], [output]),
+        ]
+        del tables[name]  # one use is what such models make of it; a second would need the floats
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _describe(model: Any, source: ModelSource, pooling: str, backend: str, folder: Path) -> dict[str, Any]:

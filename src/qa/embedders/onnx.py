@@ -43,12 +43,9 @@ class OnnxEmbedder:
         self.max_tokens = int(about["max_tokens"])
         self.fingerprint = {str(key): str(value) for key, value in about["fingerprint"].items()}
         # Two tokenizers, never changed after this: changing one while another thread reads it is an error in there.
-        self._counting = Tokenizer.from_str(tokenizer.decode())
-        self._counting.no_padding()
-        self._counting.no_truncation()
-        self._cutting = Tokenizer.from_str(tokenizer.decode())
-        self._cutting.no_padding()
+        self._cutting = _tokenizer(tokenizer)
         self._cutting.enable_truncation(int(about["max_length"]))
+        self._counting = functools.cache(lambda: _tokenizer(tokenizer))  # asking counts nothing and starts sooner
         self._session = _session(model)
         self._threads = threads or os.cpu_count() or 1
         # A question is embedded by retrieval and again by the answerer.
@@ -58,17 +55,17 @@ class OnnxEmbedder:
     def load(cls, folder: Path, threads: int = 0) -> OnnxEmbedder:
         """Load a prepared model, checked by hash. Raises `EmbedderError` that names the file at fault."""
         try:
-            about = json.loads((folder / ABOUT).read_bytes())
-            if about.get("format") != FORMAT:
-                raise EmbedderError(f"{folder / ABOUT} has format {about.get('format')}, this version reads {FORMAT}")
+            about = json.loads(_read(folder / ABOUT))
+            if about["format"] != FORMAT:
+                raise EmbedderError(f"{folder / ABOUT} has format {about['format']}, this version reads {FORMAT}")
             model, tokenizer = (_verified(folder / name, about["files"][name]) for name in (MODEL, TOKENIZER))
             return cls(about, model, tokenizer, threads)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EmbedderError(f"prepared model {folder} is damaged: {error!r}") from None
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Word pieces of each text, without truncation and without start and end marks."""
-        return [len(e) for e in self._counting.encode_batch_fast([_text(t) for t in texts], add_special_tokens=False)]
+        return [len(e) for e in self._counting().encode_batch_fast([_text(t) for t in texts], add_special_tokens=False)]
 
     def embed_documents(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, dimension) float32, rows of length 1, in the order of `texts`."""
@@ -103,6 +100,13 @@ class OnnxEmbedder:
         return vector
 
 
+def _tokenizer(data: bytes) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(data.decode())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 def readable_start(text: str, characters: int) -> str:
     """Return what a model can read of a text at most: tokenizers cut only after tokenizing all of it."""
     return _text(text[:characters])
@@ -131,8 +135,15 @@ def _session(model: bytes) -> Any:
 
 
 def _verified(path: Path, expected: str) -> bytes:
-    data = path.read_bytes()
+    data = _read(path)
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise EmbedderError(f"{path} has SHA-256 {found}, it was written with {expected}")
     return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EmbedderError(f"prepared model is damaged: cannot read {path}: {error.strerror}") from None

@@ -44,7 +44,7 @@ from qa.storage import IndexFolder
 
 FOLLOW_LIMIT = 2.0
 """Seconds from the switch of CURRENT until the server must answer from the new generation."""
-CITED_LIMIT = 15.0
+CITED_LIMIT = 30.0
 """Seconds from the change of a file until an answer must show it; far above what is seen."""
 POLL_SECONDS = 0.02
 

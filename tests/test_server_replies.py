@@ -145,6 +145,13 @@ def test_dates_are_shown_as_the_source_gave_them(value: str | None, shown: str) 
     assert readable_date(value) == shown
 
 
+def test_text_outside_sentences_is_shown_too() -> None:
+    text = "* * *\n\nA b. – \n\nThe end"
+    sentence = Sentence("a", 0, 7, 11, "A b.")
+    shown = [[piece.text for piece in pieces] for pieces in paragraphs(text, [sentence], ())]
+    assert shown == [["* * *"], ["A b.", " – "], ["The end"]]
+
+
 def test_times() -> None:
     assert (readable_time(4.2), readable_time(999), readable_time(1234)) == ("4 ms", "999 ms", "1.23 s")
 

@@ -35,7 +35,8 @@ EMOJI = {
     "title": "Kites 🪁🪁 over <b>Brisk</b> & Halm",
     "text": "🪁🎏🪁 The kite festival 🎉 began. "
     + "Many came 🙂. " * 40
-    + "\n\nMayor Ute Falk flew a 🪁 of nine metres. It rained.",
+    + "\n\nMayor Ute Falk flew a 🪁 of nine metres. "
+    + "It rained. " * 200,
     "publisher": "Brisk <i>Bote</i>",
     "published_at": "2024-04-30",
     "url": "javascript:alert(1)",

@@ -52,7 +52,7 @@ function bar(article) {
 function byline(article) {
   const parts = [article.authors.length ? `By ${article.authors.join(", ")}` : "", article.publisher ?? "",
     readableDate(article.published_at)].filter(Boolean);
-  return el("p", { class: "byline" }, parts.map((part) => el("span", {}, el("bdi", {}, part))));
+  return el("p", { class: "byline" }, parts.flatMap((part) => [el("span", {}, el("bdi", {}, part)), " "]));
 }
 
 function focusSentence() {

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,8 @@ from qa.storage import IndexFolder
 
 QUESTION = "How many turbines were replaced at the Oster Dam?"
 UNKNOWN = "Which chess opening did the champion prefer?"
+BLACKOUT = "How many customers lost power in the Ukraine blackout?"
+"""A question on the starter corpus."""
 CITED = "Engineers replaced 3 of the 8 turbines."
 ESCAPE = "\x1b[31mred\x1b[0m\x07\x9b2J"
 
@@ -518,26 +519,21 @@ sys.stderr.write(",".join(sorted(sys.modules)))
 """
 
 
-@pytest.fixture
-def loaded(indexed: Path) -> Callable[..., set[str]]:
+def modules_after(*args: str) -> set[str]:
     """Which top-level modules a command leaves loaded."""
-
-    def run(*args: str) -> set[str]:
-        done = subprocess.run([sys.executable, "-c", LOADED, *args], capture_output=True, env=plain_environment())
-        return {name.partition(".")[0] for name in done.stderr.decode().split(",")}
-
-    return run
+    done = subprocess.run([sys.executable, "-c", LOADED, *args], capture_output=True, env=plain_environment())
+    return {name.partition(".")[0] for name in done.stderr.decode().split(",")}
 
 
-def test_help_starts_without_what_is_slow(loaded: Callable[..., set[str]]) -> None:
+def test_help_starts_without_what_is_slow() -> None:
     heavy = {"torch", "numpy", "faiss", "onnxruntime", "pydantic", "fastapi", "uvicorn", "trafilatura", "sqlite3"}
-    modules = loaded("--help")
+    modules = modules_after("--help")
     assert "typer" in modules
     assert not modules & heavy
 
 
-def test_asking_does_not_load_torch(loaded: Callable[..., set[str]]) -> None:
-    modules = loaded("ask", QUESTION)
+def test_asking_does_not_load_torch(indexed: Path) -> None:
+    modules = modules_after("ask", QUESTION)
     assert "faiss" in modules
     assert not modules & {"torch", "transformers", "sentence_transformers", "onnxscript", "fastapi", "uvicorn"}
 
@@ -561,10 +557,25 @@ def offline(folder: Path, *args: str, **environment: str) -> Result:
     return result
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index of the starter corpus, made offline with the real model."""
+    folder = tmp_path_factory.mktemp("real")
+    assert offline(folder, "index", "--starter").code == 0
+    return folder
+
+
 @pytest.mark.model
-def test_nothing_is_fetched(tmp_path: Path) -> None:
-    assert offline(tmp_path, "index", "--starter").code == 0
-    assert offline(tmp_path, "ask", "How many customers lost power in the Ukraine blackout?").code == 0
+def test_nothing_is_fetched(real: Path) -> None:
+    assert offline(real, "ask", BLACKOUT).code == 0
+
+
+@pytest.mark.model
+def test_asking_the_real_model_does_not_load_torch(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(real)
+    modules = modules_after("ask", BLACKOUT)
+    assert "onnxruntime" in modules
+    assert not modules & {"torch", "transformers", "sentence_transformers", "onnxscript", "fastapi", "uvicorn"}
 
 
 @pytest.mark.model

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERVE ?= 1
-QUESTION ?= How many participants and countries were at the INTERPOL conference in Bucharest?
+QUESTION ?= How many customers lost power in the Ukraine blackout?
 
 .PHONY: help install demo test test-slow test-kill lint fix bench eval screenshots clean
 .DEFAULT_GOAL := help

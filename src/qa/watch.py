@@ -59,6 +59,7 @@ def _notice(corpus: Path, changed: threading.Event, stop: threading.Event) -> No
     while not stop.is_set():
         found = _identity(corpus)
         if found is None:
+            known = None  # the same folder may come back with other content
             stop.wait(RETRY_SECONDS)
             continue
         if found != known:  # it came back, or another folder was mounted or moved here: the old watch is deaf

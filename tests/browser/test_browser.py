@@ -67,12 +67,16 @@ def site(make_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api")
+    # None: the one that Playwright may have downloaded.
     path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        pytest.skip("there is no Chromium in PATH")
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
     with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=flags)
+        try:
+            opened = playwright.chromium.launch(executable_path=path, args=flags)
+        except api.Error as error:
+            if path or os.environ.get("CI"):
+                raise
+            pytest.skip(f"NO BROWSER, so no page was tested: {error.message.splitlines()[0]}")
         yield opened
         opened.close()
 

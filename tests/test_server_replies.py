@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa.pages import paragraphs, readable_date, readable_time
-from qa.replies import article_url, new_id, original_url, safe_url
-from qa.types import Sentence
+from qa.engine import ArticleView, IndexStatus
+from qa.pages import Pages, paragraphs, readable_date, readable_time
+from qa.replies import article_reply, article_url, new_id, original_url, safe_url
+from qa.resources import web_folder
+from qa.types import Article, Sentence
 
 PAGE = "https://news.example/a"
 
@@ -107,6 +109,17 @@ def test_what_is_a_link_is_a_web_address(url: str) -> None:
     safe = safe_url(url)
     if safe is not None:
         assert safe == url and urlsplit(safe).scheme in ("http", "https") and urlsplit(safe).hostname
+
+
+@pytest.mark.parametrize("url", UNSAFE)
+def test_a_stored_article_with_such_an_address_has_no_link(url: str | None) -> None:
+    """Readers drop these addresses too; an index may come from elsewhere."""
+    article = Article("a_1", "T", "A b.", url=url)
+    view = ArticleView(article, (Sentence("a_1", 0, 0, 4, "A b."),), 1)
+    assert article_reply(view).url is None
+    for cited in ((), (0,)):
+        page = bytes(Pages(web_folder()).article(IndexStatus("ready", None), view, cited).body).decode()
+        assert "Open the original" not in page
 
 
 def test_addresses_that_are_links() -> None:

@@ -61,6 +61,13 @@ def test_nothing_changed_makes_no_generation(build: Build, settings: Settings) -
     assert IndexFolder(settings.paths.index).generations() == [1]
 
 
+def test_a_generation_that_stands_in_is_replaced_although_nothing_changed(build: Build, settings: Settings) -> None:
+    build()
+    (settings.paths.index / "CURRENT").unlink()
+    assert Engine.open(settings).status().state == "degraded"
+    assert (build().built, Engine.open(settings).status().state) == (True, "ready")
+
+
 def test_added_changed_and_removed_are_counted_and_answered(build: Build, settings: Settings) -> None:
     build()
     corpus = settings.paths.corpus

@@ -173,7 +173,9 @@ class _Build:
         )
         self.warnings = (*duplicates, *(f"{r.path}: {warning}" for r in records for warning in r.warnings))
         self.ignored = scan.ignored
-        if self.parent and not (plan.added or plan.changed or plan.removed) and records == list(known.values()):
+        # A parent that only stands in for a damaged generation is not live for good: a new one has to take its place.
+        changed = plan.added or plan.changed or plan.removed or self.builder.degraded
+        if self.parent and not changed and records == list(known.values()):
             return self._report(self.parent.number, False, plan, self.parent.about["counts"], 0)
         articles = list(self._articles([*plan.added, *plan.changed], versions))
         writer = self.builder.begin()

@@ -67,6 +67,7 @@ _EXPECTED = (
 _REFERS_BACK = re.compile(
     r"[“\"'‘]?(?:he|she|they|it|this|these|those|that|his|her|their|its|such|both|the (?:former|latter))\b", re.I
 )
+_LIST_ITEM = re.compile(r"[-*•–]\s|\(?\w{1,2}[.)]\s")
 _BOILERPLATE = re.compile(
     r"^(?:read more|sign up|subscribe|click here|related:|photo(?:graph)?:|image:|file photo|advertisement|share this"
     r"|all rights reserved|follow us|watch:|copyright\b|correction:)",
@@ -149,8 +150,10 @@ def _candidates(asked: _Question, passages: Sequence[Passage]) -> list[ScoredSen
 
 
 def _usable(sentence: Sentence, found: frozenset[str]) -> bool:
-    text = sentence.text
-    return len(found) >= MIN_TERMS and not text.rstrip("”’\"')").endswith("?") and not _BOILERPLATE.match(text)
+    """Whether a sentence can be a statement: no question, no boilerplate, no headline or link among the paragraphs."""
+    end = sentence.text.rstrip("”’\"')]")[-1:]
+    unfinished = end.isalnum() and not _LIST_ITEM.match(sentence.text)
+    return len(found) >= MIN_TERMS and end != "?" and not unfinished and not _BOILERPLATE.match(sentence.text)
 
 
 def _features(asked: _Question, rank: int, sentence: Sentence, own: frozenset[str], around: set[str]) -> FloatArray:

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from qa.engine import ArticleView, IndexStatus
@@ -37,6 +38,7 @@ def test_the_text_fragment_marks_the_sentence(sentence: str, fragment: str) -> N
     assert original_url(PAGE, sentence) == f"{PAGE}#:~:text={fragment}"
 
 
+@profile(deadline=None)
 @given(st.text(min_size=1, max_size=400))
 def test_a_text_fragment_has_no_separator_of_its_own(sentence: str) -> None:
     link = original_url(PAGE, sentence.encode("utf-8", "ignore").decode())
@@ -104,6 +106,7 @@ def test_only_web_addresses_are_links(url: str | None) -> None:
     assert safe_url(url) is None and original_url(url, "x") is None
 
 
+@profile(deadline=None)
 @given(st.text(max_size=60) | st.text(max_size=40).map(lambda t: "http://" + t))
 def test_what_is_a_link_is_a_web_address(url: str) -> None:
     safe = safe_url(url)
@@ -169,6 +172,7 @@ def test_times() -> None:
     assert (readable_time(4.2), readable_time(999), readable_time(1234)) == ("4 ms", "999 ms", "1.23 s")
 
 
+@profile(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["A b.", "😀 c.", "«D»", "e"]), st.sampled_from([" ", "\n\n", "\n", "", "\n\n\n\n"]))

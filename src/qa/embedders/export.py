@@ -7,7 +7,7 @@ nothing else in the program imports torch.
 from __future__ import annotations
 
 import argparse
-import contextlib
+import errno
 import json
 import logging
 import os
@@ -46,19 +46,26 @@ def export_folder(cache: Path, source: ModelSource, quantization: str) -> Path:
 
 def export_model(source: ModelSource, quantization: str, folder: Path) -> None:
     """Prepare a model in a process of its own and put it at `folder` in one step. Raises `EmbedderError`."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "model"
-        command = [sys.executable, "-m", "qa.embedders.export", str(_argument(source)), quantization, str(made)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            raise EmbedderError(f"cannot prepare embedding model {source.name}: {reason}")
-        if folder.exists():
-            folder.rename(Path(temporary) / "old")
-        # Another process that was faster has made the same.
-        with contextlib.suppress(OSError):
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:
+            made = Path(temporary) / "model"
+            _run(source, quantization, made)
+            if folder.exists():
+                folder.rename(Path(temporary) / "old")
             made.rename(folder)
+    except OSError as error:
+        # ENOTEMPTY, EEXIST: another process was faster and has made the same.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise EmbedderError(f"cannot write the prepared model to {folder}: {error.strerror}") from None
+
+
+def _run(source: ModelSource, quantization: str, folder: Path) -> None:
+    command = [sys.executable, "-m", "qa.embedders.export", str(_argument(source)), quantization, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise EmbedderError(f"cannot prepare embedding model {source.name}: {reason}")
 
 
 def _argument(source: ModelSource) -> str | Path:
@@ -71,9 +78,9 @@ def _export(source: ModelSource, quantization: str, folder: Path) -> None:
 
     # "Eager" attention exports to plain matrix products; the fused kind drags a mask along that one text never needs.
     model = load_sentence_transformer(source, attention="eager")
-    pooling, normalised = _recipe(model)
+    pooling = _pooling(model)
     folder.mkdir(parents=True)
-    _write_graph(model, pooling, normalised, folder / MODEL)
+    _write_graph(model, pooling, folder / MODEL)
     if quantization == "int8":
         _quantize(folder / MODEL)
     shutil.copyfile(source.folder / "tokenizer.json", folder / TOKENIZER)
@@ -85,8 +92,8 @@ def _export(source: ModelSource, quantization: str, folder: Path) -> None:
     _sync(folder / ABOUT)
 
 
-def _recipe(model: Any) -> tuple[str, bool]:
-    """Return pooling mode and whether vectors are normalised; raise `EmbedderError` for what is not exported."""
+def _pooling(model: Any) -> str:
+    """Return the pooling mode; raise `EmbedderError` for a model that is not exported."""
     kinds = [type(module).__name__ for module in model]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise EmbedderError(f"a model of {' + '.join(kinds)} is not exported: {_OTHER_BACKEND}")
@@ -96,10 +103,10 @@ def _recipe(model: Any) -> tuple[str, bool]:
     prompts = {key: value for key, value in model.prompts.items() if value}
     if prompts:
         raise EmbedderError(f"prompts {prompts} are not exported: {_OTHER_BACKEND}")
-    return pooling, len(kinds) == 3
+    return pooling
 
 
-def _write_graph(model: Any, pooling: str, normalised: bool, path: Path) -> None:
+def _write_graph(model: Any, pooling: str, path: Path) -> None:
     """Export token ids of one text, (1, length) int64, to its vector, (1, dimension) float32."""
     import torch
 

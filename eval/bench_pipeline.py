@@ -245,12 +245,12 @@ def main() -> int:
     print("| candidate | passages/s, median | slowest | fastest | per CPU second |\n|---|---|---|---|---|")
     for name, rates in result["passages_per_second"].items():
         cpu = result["passages_per_cpu_second"].get(name)
-        print(
-            f"| {name} | {median(rates):.0f} | {min(rates):.0f} | {max(rates):.0f} | {median(cpu) if cpu else 0:.0f} |"
-        )
+        spread = f"{median(rates):.0f} | {min(rates):.0f} | {max(rates):.0f}"
+        print(f"| {name} | {spread} | {f'{median(cpu):.0f}' if cpu else ''} |")
     print("\n| ratio within a round, median | clock | CPU |\n|---|---|---|")
     for name, value in result["ratios"].items():
-        print(f"| {name} | {value['clock']:.2f} | {value.get('cpu', float('nan')):.2f} |")
+        cpu_ratio = f"{value['cpu']:.2f}" if "cpu" in value else ""
+        print(f"| {name} | {value['clock']:.2f} | {cpu_ratio} |")
     if given.json:
         given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -87,6 +87,11 @@ def test_an_incomplete_fingerprint_is_refused(missing: str) -> None:
         check_fingerprint(Stub(), {})
 
 
+def test_a_fingerprint_that_says_more_is_refused() -> None:
+    with pytest.raises(IndexMismatch, match=r"truncation left there, \(none\) here"):
+        check_fingerprint(Stub(), {**BASE, "truncation": "left"})
+
+
 def test_the_same_fingerprint_passes() -> None:
     check_fingerprint(Stub(), dict(BASE))
 

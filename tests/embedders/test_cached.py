@@ -57,16 +57,15 @@ def test_no_text_is_embedded_twice(path: Path) -> None:
     assert second.asked == []
 
 
-def test_another_model_has_its_own_vectors(path: Path) -> None:
+@pytest.mark.parametrize("dimension", [32, 64])
+def test_another_model_has_its_own_vectors(path: Path, dimension: int) -> None:
     check(path, hits=1, embedded=DISTINCT)
-    other = Recording(32)
+    other = Recording(dimension)
+    other.fingerprint = {**other.fingerprint, "weights_sha256": "ab"}
     cached = CachingEmbedder(other, path)
-    assert np.array_equal(cached.embed_documents(TEXTS), HashingEmbedder(32).embed_documents(TEXTS))
-    assert cached.embedded == DISTINCT
-    same_dimension = Recording()
-    same_dimension.fingerprint = {**same_dimension.fingerprint, "weights_sha256": "ab"}
-    assert CachingEmbedder(same_dimension, path).embed_documents(TEXTS).shape == (len(TEXTS), 64)
-    assert len(sum(same_dimension.asked, [])) == DISTINCT
+    assert np.array_equal(cached.embed_documents(TEXTS), HashingEmbedder(dimension).embed_documents(TEXTS))
+    assert len(sum(other.asked, [])) == cached.embedded == DISTINCT
+    cached.close()
     check(path, hits=len(TEXTS), embedded=0)
 
 

@@ -13,8 +13,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "qa"
 LEVELS: list[set[str]] = [
     {"types", "errors", "resources"},
     {"protocols", "settings", "fusion", "metrics", "files"},
-    {"sentences", "tokens", "postings", "storage", "readers", "embedders", "stores"},
-    {"lexical"},
+    {"sentences", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
+    {"lexical", "storage"},
     {"chunks", "catalog", "support"},
     {"citations", "answerers"},
     {"snapshot"},

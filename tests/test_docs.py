@@ -26,11 +26,11 @@ from qa import cli, errors
 from qa.embedders import load_embedder
 from qa.engine import Engine
 from qa.index import build_index
+from qa.manifest import FORMAT
 from qa.readers import MAX_FILE_BYTES, READERS
 from qa.resources import starter_corpus
 from qa.server import create_app
 from qa.settings import Settings, load_settings, setting_keys
-from qa.storage import FORMAT
 from test_architecture import LEVELS
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ import pytest
 
 from commands import Result, call, furnish
 from qa import index as building
-from qa.storage import _seal
+from qa.manifest import seal
 
 QUESTION = "How many passengers had booked the ferry?"
 FIRST, SECOND = "1,200", "1,300"
@@ -314,12 +314,12 @@ def test_a_format_from_the_future_is_left_alone(home: Path) -> None:
     manifest = home / "index" / "gen-000002" / "manifest.json"
     body = {**json.loads(manifest.read_text()), "format": 99, "program": "sourceline 9.9"}
     del body["sha256"]
-    manifest.write_bytes(_seal(body))
+    manifest.write_bytes(seal(body))
     pointer = home / "index" / "CURRENT"
     current = json.loads(pointer.read_text())
     del current["sha256"]
     digest = building.hashlib.sha256(manifest.read_bytes()).hexdigest()
-    pointer.write_bytes(_seal({**current, "manifest_sha256": digest}))
+    pointer.write_bytes(seal({**current, "manifest_sha256": digest}))
     for verb in (["ask", QUESTION], ["verify"], ["index"], ["index", "--full"]):
         one_error(call(*verb), 4, "sourceline 9.9", "format 99")
     assert call("rollback", "--to", "1").code == 0

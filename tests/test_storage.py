@@ -18,7 +18,8 @@ from crash.layers import HookFiles
 from qa import __version__
 from qa.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, StorageError
 from qa.files import OsFiles, storage_errors
-from qa.storage import FORMAT, Generation, IndexFolder
+from qa.manifest import FORMAT
+from qa.storage import Generation, IndexFolder
 
 GOLDEN = Path(__file__).parent / "storage"
 
@@ -584,6 +585,7 @@ def test_a_failed_build_after_a_rollback_removes_nothing(folder: IndexFolder) ->
 def from_the_future(folder: IndexFolder, text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("qa.storage.FORMAT", FORMAT + 1)
+        patch.setattr("qa.manifest.FORMAT", FORMAT + 1)
         patch.setattr("qa.storage.__version__", "9.9")
         build(folder, text)
 
@@ -728,7 +730,7 @@ def test_garbage_that_cannot_be_removed_is_no_obstacle(
 
 def test_what_must_be_there_in_a_manifest(folder: IndexFolder, root: Path) -> None:
     """Hashes that fit do not help a manifest that lacks its keys or names a file elsewhere."""
-    from qa.storage import _seal
+    from qa.manifest import seal
 
     build(folder, "a")
     (root / "CURRENT").unlink()
@@ -741,8 +743,8 @@ def test_what_must_be_there_in_a_manifest(folder: IndexFolder, root: Path) -> No
         {**body, "generation": 2},
         {"format": 1},
     ):
-        path.write_bytes(_seal(wrong))
+        path.write_bytes(seal(wrong))
         with pytest.raises(IndexDamaged, match="manifest.json"):
             folder.open_generation(1)
-    path.write_bytes(_seal(body))
+    path.write_bytes(seal(body))
     folder.open_generation(1).close()

@@ -15,13 +15,12 @@ is the business of others; the manifest carries their description as `about`.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -40,26 +39,30 @@ from qa.files import (
     sync_file,
     write_file,
 )
+from qa.manifest import (
+    FORMAT,
+    PLAIN_NAME,
+    Listed,
+    Manifest,
+    Pointer,
+    altered,
+    damage_errors,
+    expected_keys,
+    parse_manifest,
+    seal,
+    sha256_hex,
+    unseal,
+)
 
-__all__ = ["FORMAT", "Builder", "Generation", "GenerationWriter", "IndexFolder"]
+__all__ = ["Builder", "Generation", "GenerationWriter", "IndexFolder"]
 
-FORMAT = 1
-"""Layout of the generations that this program writes; it also reads the one before (so far there is none)."""
 
 _MANIFEST = "manifest.json"
 _CURRENT = "CURRENT"
 _CURRENT_TEMP = "CURRENT.tmp"
 _FOLDER = re.compile(r"gen-(\d{6,})(\.tmp)?")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _POINTER_BYTES = 1 << 16
 _MANIFEST_BYTES = 1 << 26
-
-# What an open or a read reports when the bytes are not there to be had; anything else (too many open files, no
-# permission) says nothing about the index and must not make it look damaged.
-_DAMAGE = {
-    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EIO, errno.EBADMSG, errno.ESTALE,
-    getattr(errno, "EUCLEAN", errno.EIO),
-}  # fmt: skip
 
 # Without a lease a reader is safe too, as long as nothing collects its generation: better than no answers at all from
 # a folder that is mounted read-only, belongs to somebody else or lies on a full disk.
@@ -68,36 +71,10 @@ _NO_LEASE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pointer:
-    """The content of CURRENT. `highest` is the highest generation that was ever current (a rollback leaves it)."""
-
-    generation: int
-    highest: int
-    manifest_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    generation: int
-    parent: int | None
-    created_at: str
-    program: str
-    about: dict[str, Any]
-    files: dict[str, _Listed]
-    sha256: str
-
-
 class Generation:
     """One complete generation, verified when it was opened and pinned until it is closed."""
 
-    def __init__(self, files: FileLayer, path: Path, manifest: _Manifest, lease: int | None) -> None:
+    def __init__(self, files: FileLayer, path: Path, manifest: Manifest, lease: int | None) -> None:
         self.number = manifest.generation
         self.path = path
         self.about = manifest.about
@@ -125,10 +102,10 @@ class Generation:
             return held
         path = self.file(name)
         listed = self._listed[name]
-        with _damage(path):
+        with damage_errors(path):
             data = read_file(self._files, path, listed.size)
-        if len(data) != listed.size or _sha256(data) != listed.sha256:
-            raise _changed(path)
+        if len(data) != listed.size or sha256_hex(data) != listed.sha256:
+            raise altered(path)
         self._read_whole.add(name)
         return data
 
@@ -151,10 +128,10 @@ class Generation:
 
     def _check_file(self, name: str) -> None:
         path, listed = self.path / name, self._listed[name]
-        with _damage(path):
+        with damage_errors(path):
             found = hash_file(self._files, path)
         if found != (listed.size, listed.sha256):
-            raise _changed(path)
+            raise altered(path)
 
     def _check_all(self, hold: Collection[str] = ()) -> None:
         """As `verify`, but not again what `read` has checked, and keeping the bytes of `hold` for it."""
@@ -236,7 +213,7 @@ class IndexFolder:
         if identity is None or data is None:
             return None
         # The content too: an inode may be used again, and a clock may stand still.
-        return *identity, int(_sha256(data)[:15], 16)
+        return *identity, int(sha256_hex(data)[:15], 16)
 
     def generations(self) -> list[int]:
         """Return the numbers of the complete generations on disk, ascending."""
@@ -289,7 +266,7 @@ class IndexFolder:
                         raise
                     continue
                 highest = max(number, pointer.highest if pointer else self._folders()[-1])
-                self._switch(self._stage(_Pointer(number, highest, sha256)))
+                self._switch(self._stage(Pointer(number, highest, sha256)))
                 return number
         raise IndexMissing(f"no earlier generation in {self.root} can be opened: run `qa index --full`")
 
@@ -307,7 +284,7 @@ class IndexFolder:
             undo.pop_all()
         return generation
 
-    def _fall_back(self, pointer: _Pointer | None, problem: str | None) -> Generation:
+    def _fall_back(self, pointer: Pointer | None, problem: str | None) -> Generation:
         numbers = self.generations()
         if pointer:
             # Above `highest`: complete, but its build never finished, so nobody was promised that it would be used.
@@ -339,28 +316,28 @@ class IndexFolder:
             raise IndexDamaged(f"{self._path(number)}: the generation is being removed")
         return lease
 
-    def _manifest(self, folder: Path, number: int, expected: str | None = None) -> _Manifest:
+    def _manifest(self, folder: Path, number: int, expected: str | None = None) -> Manifest:
         path = folder / _MANIFEST
-        with _damage(path):
+        with damage_errors(path):
             data = read_file(self._files, path, _MANIFEST_BYTES)
-        if expected is not None and _sha256(data) != expected:
-            raise _changed(path)
-        manifest = _parse_manifest(data, path)
+        if expected is not None and sha256_hex(data) != expected:
+            raise altered(path)
+        manifest = parse_manifest(data, path)
         if manifest.generation != number:
             raise IndexDamaged(f"{path}: says generation {manifest.generation}")
         return manifest
 
-    def _read_current(self) -> tuple[_Pointer | None, str | None]:
+    def _read_current(self) -> tuple[Pointer | None, str | None]:
         """Return CURRENT's content, or what is wrong with it, or neither when there is none."""
         path = self.root / _CURRENT
         try:
-            with _damage(path):
+            with damage_errors(path):
                 data = self._read_optional(path)
             if data is None:
                 return None, None
-            body = _unseal(data, path)
-            with _expected_keys(path):
-                return _Pointer(body["generation"], body["highest"], body["manifest_sha256"]), None
+            body = unseal(data, path)
+            with expected_keys(path):
+                return Pointer(body["generation"], body["highest"], body["manifest_sha256"]), None
         except IndexDamaged as error:
             return None, str(error)
 
@@ -379,7 +356,7 @@ class IndexFolder:
     def _missing(self) -> IndexMissing:
         return IndexMissing(f"no index in {self.root} yet: run `qa index`")
 
-    def _earlier(self, pointer: _Pointer | None) -> list[int]:
+    def _earlier(self, pointer: Pointer | None) -> list[int]:
         """Generations to go back to, best first: the one the live one was built from, then the newest."""
         if pointer is None:
             return self.generations()[::-1]
@@ -408,7 +385,7 @@ class IndexFolder:
         numbers = [int(match[1]) for name, match in found if match and bool(match[2]) == temp]
         return sorted(numbers)
 
-    def _next_number(self, pointer: _Pointer | None) -> int:
+    def _next_number(self, pointer: Pointer | None) -> int:
         known = [*self._folders(), *self._folders(temp=True), pointer.highest if pointer else 0]
         return max(known) + 1
 
@@ -442,14 +419,14 @@ class IndexFolder:
             with suppress(OSError):  # what was done under the lock is done, whatever closing it says
                 self._files.unlock(lock)
 
-    def _stage(self, pointer: _Pointer) -> bytes | None:
+    def _stage(self, pointer: Pointer) -> bytes | None:
         """Write the next CURRENT beside the present one, which is returned; nothing that readers see has changed."""
         temp = self.root / _CURRENT_TEMP
         with storage_errors(temp):
             before = self._read_optional(self.root / _CURRENT)
             self._discard_file(temp)
             try:
-                write_file(self._files, temp, _seal(asdict(pointer)))
+                write_file(self._files, temp, seal(asdict(pointer)))
             except BaseException:
                 with suppress(OSError):
                     self._discard_file(temp)
@@ -527,7 +504,7 @@ class IndexFolder:
             return
         self._remove(sorted(known - keep))
 
-    def _sweep(self, pointer: _Pointer | None) -> None:
+    def _sweep(self, pointer: Pointer | None) -> None:
         """Clear away what builds left that were killed."""
         self._discard_file(self.root / _CURRENT_TEMP)
         for number in self._folders(temp=True):
@@ -593,7 +570,7 @@ class GenerationWriter:
         self._files = files
         self._parent = parent
         self._temp = folder._path(number, temp=True)
-        self._listed: dict[str, _Listed] = {}
+        self._listed: dict[str, Listed] = {}
         self._open = True
         self._renamed = False
         with storage_errors(self._temp):
@@ -604,7 +581,7 @@ class GenerationWriter:
         path = self.path(name)
         with storage_errors(path):
             write_file(self._files, path, data)
-        self._listed[name] = _Listed(len(data), _sha256(data))
+        self._listed[name] = Listed(len(data), sha256_hex(data))
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file written or sealed before. Raises `IndexDamaged`, `StorageError`."""
@@ -613,13 +590,13 @@ class GenerationWriter:
             raise StorageError(f"{path}: not written yet")
         with storage_errors(path):
             data = read_file(self._files, path, self._listed[name].size)
-        if _sha256(data) != self._listed[name].sha256:
-            raise _changed(path)
+        if sha256_hex(data) != self._listed[name].sha256:
+            raise altered(path)
         return data
 
     def path(self, name: str) -> Path:
         """Return where a library may write a file by itself; `seal` it afterwards."""
-        if not _PLAIN_NAME.fullmatch(name) or name == _MANIFEST:
+        if not PLAIN_NAME.fullmatch(name) or name == _MANIFEST:
             raise StorageError(f"{name!r} cannot be the name of a file in the index")
         if not self._open:
             raise StorageError(f"generation {self.number} is committed or abandoned")
@@ -630,7 +607,7 @@ class GenerationWriter:
         path = self.path(name)
         with storage_errors(path):
             sync_file(self._files, path)
-            self._listed[name] = _Listed(*hash_file(self._files, path))
+            self._listed[name] = Listed(*hash_file(self._files, path))
 
     def copy_from(self, parent: Generation, name: str) -> Path:
         """Copy a file of an older generation as a start, to be changed and sealed; return its path.
@@ -641,7 +618,7 @@ class GenerationWriter:
         with storage_errors(target):
             sha256 = copy_file(self._files, source, target)
         if sha256 != parent._listed[name].sha256:
-            raise _changed(source)
+            raise altered(source)
         return target
 
     def commit(self, about: dict[str, Any], self_check: Callable[[Generation], None] | None = None) -> int:
@@ -661,7 +638,7 @@ class GenerationWriter:
                 self._renamed = True
                 # Before the switch: CURRENT must never reach the disk ahead of the folder that it names.
                 self._files.sync_folder(self._folder.root)
-            before = self._folder._stage(_Pointer(self.number, self.number, sha256))
+            before = self._folder._stage(Pointer(self.number, self.number, sha256))
         except BaseException:
             self.abandon()
             raise
@@ -689,10 +666,10 @@ class GenerationWriter:
             unknown = set(self._files.listdir(self._temp)) - set(self._listed)
             if unknown:
                 raise StorageError(f"{self._temp / min(unknown)}: was written but never sealed")
-            data = _seal(self._body(about))
+            data = seal(self._body(about))
             write_file(self._files, manifest, data)
             self._files.sync_folder(self._temp)
-        return _sha256(data)
+        return sha256_hex(data)
 
     def _body(self, about: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -723,74 +700,3 @@ def _let_go(files: FileLayer, lease: int) -> None:
     # a forked server the other processes still hold this very lease.
     with suppress(OSError):
         files.close(lease)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _canonical(body: dict[str, Any]) -> bytes:
-    return (json.dumps(body, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
-
-
-def _seal(body: dict[str, Any]) -> bytes:
-    """JSON that carries its own hash, so that a flipped bit shows in a file that nothing else vouches for."""
-    return _canonical({**body, "sha256": _sha256(_canonical(body))})
-
-
-def _unseal(data: bytes, path: Path) -> dict[str, Any]:
-    """Undo `_seal`. Raises `IndexDamaged`. This envelope is the same in every format, past and future."""
-    try:
-        body: dict[str, Any] = json.loads(data)
-        body.pop("sha256", None)
-        # Compared as bytes: what parses to the same values but was written differently is not ours either.
-        intact = _seal(body) == data
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        intact = False
-    if not intact:
-        raise _changed(path)
-    return body
-
-
-def _parse_manifest(data: bytes, path: Path) -> _Manifest:
-    """Raises `IndexDamaged`; `IndexMismatch` for a format that this program cannot read."""
-    body = _unseal(data, path)
-    with _expected_keys(path):
-        if body["format"] != FORMAT:
-            raise IndexMismatch(
-                f"{path}: written by {body['program']} in format {body['format']}; this program reads format {FORMAT}: "
-                f"use that version, or build a new index with `qa index --full` in another folder"
-            )
-        names = {name: _Listed(int(entry["size"]), str(entry["sha256"])) for name, entry in body["files"].items()}
-        strange = [name for name in names if not _PLAIN_NAME.fullmatch(name)]
-        if strange:
-            raise IndexDamaged(f"{path}: names the impossible file {strange[0]!r}")
-        return _Manifest(
-            body["generation"], body["parent"], body["created_at"], body["program"], body["about"], names, _sha256(data)
-        )
-
-
-@contextmanager
-def _expected_keys(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise IndexDamaged(f"{path}: not in the form that this program writes ({error!r})") from error
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Turn an `OSError` into `IndexDamaged` if it speaks of the file itself, else into `StorageError`."""
-    with storage_errors(path):
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise IndexDamaged(f"{path}: is missing") from error
-        except OSError as error:
-            if error.errno in _DAMAGE:
-                raise IndexDamaged(f"{path}: cannot be read ({error.strerror})") from error
-            raise
-
-
-def _changed(path: Path) -> IndexDamaged:
-    return IndexDamaged(f"{path}: not the bytes that were written")

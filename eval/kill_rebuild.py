@@ -44,8 +44,9 @@ FIRST_BUILDS = 10
 """One kill in so many hits the very first build of an index."""
 FULL_CHECKS = 25
 """`qa verify`, as a user would run it, after every so many kills."""
+MOST_TRIES = 3
 ROUND_SECONDS = 60.0
-SWITCH_SECONDS = 0.06
+SWITCH_SECONDS = 0.025
 """About how long a build takes from its manifest until CURRENT is replaced."""
 PLACES = ("Norland", "Osterby", "Halm", "Brisk", "Calder", "Venmark")
 THINGS = ("bridge", "tunnel", "harbour", "library", "museum", "reactor", "railway", "airport")
@@ -199,7 +200,7 @@ def unfinished(index: Path) -> set[tuple[str, int, int]]:
 def phase(place: Place, before: int | None, kill: Kill) -> str:
     """Where a kill landed, read off what the dead process left."""
     if kill.too_late:
-        return "after the end"
+        return "nothing, it had ended before"
     stale = {name for name, *_ in kill.stale & unfinished(place.index)}
     names = {path.name for path in place.index.iterdir()} - stale if place.index.is_dir() else set()
     current = place.index / "CURRENT"
@@ -287,13 +288,19 @@ def kill_at_random(place: Place, rng: random.Random, rhythm: Rhythm) -> Kill:
 
 @dataclass
 class Outcome:
-    """What the rounds found."""
+    """What the rounds found. A build that ended before it could be killed is a try, but no kill."""
 
     kills: int = 0
+    tries: int = 0
     phases: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
     advanced: int = 0
+
+    def count(self, kill: Kill, where: str) -> None:
+        self.tries += 1
+        self.kills += not kill.too_late
+        self.phases[where] += 1
 
 
 def kill_first_builds(folder: Path, kills: int, rng: random.Random, rhythm: Rhythm, outcome: Outcome) -> None:
@@ -303,17 +310,17 @@ def kill_first_builds(folder: Path, kills: int, rng: random.Random, rhythm: Rhyt
     for number in range(ARTICLES):
         write_article(place, number, 1)
     wanted = Truth().read_corpus(place.corpus)
-    for _ in range(kills):
+    until = outcome.kills + kills
+    while outcome.kills < until and outcome.tries < MOST_TRIES * until:
         kill = kill_at_random(place, rng, rhythm)
-        outcome.kills += 1
-        outcome.phases[phase(place, None, kill)] += 1
+        outcome.count(kill, phase(place, None, kill))
         try:
             # Killed between its name and CURRENT, the first generation is whole and may answer: there is no older one.
             _, content = read_index(place, stand_in=True)
             if content != wanted:
                 outcome.mixed.append("first build")
             rebuild_first(place, wanted, outcome)
-            place.index.rename(folder / f"done-{outcome.kills}")  # begin again with nothing
+            place.index.rename(folder / f"done-{outcome.tries}")  # begin again with nothing
         except IndexMissing:
             pass
         except QAError as error:
@@ -334,14 +341,13 @@ def rebuild_first(place: Place, wanted: Content, outcome: Outcome) -> None:
 def kill_rebuilds(place: Place, kills: int, rng: random.Random, rhythm: Rhythm, truth: Truth, outcome: Outcome) -> None:
     """Change a file, kill the build, look; again and again, over whatever the kill before left."""
     number, content = read_index(place)
-    revision = 100
-    for turn in range(1, kills + 1):
-        revision += 1
-        write_article(place, rng.randrange(ARTICLES), revision)
+    until = outcome.kills + kills
+    while outcome.kills < until and outcome.tries < MOST_TRIES * until:
+        turn = outcome.tries
+        write_article(place, rng.randrange(ARTICLES), 100 + turn)
         wanted = truth.read_corpus(place.corpus)
         kill = kill_at_random(place, rng, rhythm)
-        outcome.kills += 1
-        outcome.phases[phase(place, number, kill)] += 1
+        outcome.count(kill, phase(place, number, kill))
         try:
             found, now = read_index(place)
         except QAError as error:
@@ -408,7 +414,7 @@ def summary(seed: int, outcome: Outcome, seen: list[Asked], truth: Truth) -> int
     answers, quotes = sum(asked.answers for asked in seen), sum(len(asked.cited) for asked in seen)
     generations = {cited[0] for asked in seen for cited in asked.cited}
     for name, count in outcome.phases.most_common():
-        print(f"{count:5} killed: {name}")
+        print(f"{count:5} hit: {name}")
     for problem in [*outcome.unreadable, *outcome.mixed, *wrong, *lost][:20]:
         print(f"PROBLEM {problem}")
     if not quotes:

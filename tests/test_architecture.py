@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "qa"
 LEVELS: list[set[str]] = [
     {"types", "errors", "resources"},
     {"protocols", "settings", "fusion", "metrics", "files"},
-    {"sentences", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
+    {"sentences", "times", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
     {"lexical", "storage"},
     {"chunks", "catalog", "support"},
     {"citations", "answerers"},

@@ -272,6 +272,20 @@ class Catalog:
         )
         return np.fromiter((i for (i,) in rows), dtype=np.int64)
 
+    def chunk_days(self) -> tuple[IdArray, IdArray]:
+        """Ids of all chunks, ascending, and the days (proleptic ordinals) of their articles; 0 without a date."""
+        rows = self._connection().execute(
+            "SELECT c.id, a.published_on FROM chunks c JOIN articles a ON a.key = c.article ORDER BY c.id"
+        )
+        ordinals: dict[str | None, int] = {None: 0}
+        ids, days = [], []
+        for number, day in rows:
+            if day not in ordinals:
+                ordinals[day] = date.fromisoformat(day).toordinal()
+            ids.append(number)
+            days.append(ordinals[day])
+        return np.array(ids, dtype=np.int64), np.array(days, dtype=np.int64)
+
     def counts(self) -> dict[str, int]:
         """Numbers of articles, sentences, passages (chunks) and files."""
         tables = {"articles": "articles", "sentences": "sentences", "passages": "chunks", "files": "files"}

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 
 from qa.answerers import load_answerer
 from qa.citations import cite
@@ -22,7 +23,8 @@ from qa.protocols import Answerer, Embedder
 from qa.retrieval import Retriever
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
-from qa.types import Answer, Article, Closest, Filters, Passage, Reason, Sentence
+from qa.times import time_note
+from qa.types import Answer, Article, Closest, Filters, Note, Passage, Reason, Sentence
 
 __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
 
@@ -35,11 +37,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Passages without an answer, and the generation that they come from."""
+    """Passages without an answer, the generation that they come from, and what a reader should know of them."""
 
     passages: tuple[Passage, ...]
     generation: int
     timings_ms: dict[str, float]
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +129,23 @@ class Engine:
         passages: int | None = None,
         max_sentences: int | None = None,
         filters: Filters | None = None,
+        as_of: date | None = None,
+        dates: bool | None = None,
     ) -> Answer:
         """Answer a question, or say that the articles do not.
 
-        `passages` is how many are searched for an answer. Raises `QuestionError` for a question that cannot be asked,
-        `IndexMissing`, `IndexMismatch`, `IndexDamaged` or `EmbedderError` when there is nothing to answer from.
+        `passages` is how many are searched for an answer. `as_of` is the day that the question is asked on, by default
+        today, or the newest article's day in an archive that is not current. `dates` says whether articles from the
+        time that the question calls for are preferred, by default the setting `retrieval.dates`. Raises
+        `QuestionError` for a question that cannot be asked, `IndexMissing`, `IndexMismatch`, `IndexDamaged` or
+        `EmbedderError` when there is nothing to answer from.
         """
         started = time.perf_counter()
         question = check_question(question)
         with self._pin() as live:
-            found = live.retriever.retrieve(question, passages or self.settings.retrieval.passages, filters)
+            found = live.retriever.retrieve(
+                question, passages or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
+            )
             answering = time.perf_counter()
             draft = live.answerer.answer(question, found.passages, max_sentences or self.settings.answers.max_sentences)
             checking = time.perf_counter()
@@ -161,19 +171,31 @@ class Engine:
                 dropped=cited.dropped,
                 generation=live.snapshot.generation.number,
                 timings_ms={stage: round(value, 2) for stage, value in timings.items()},
+                notes=(time_note(found.scope),) if found.scope else (),
             )
 
-    def search(self, question: str, *, k: int | None = None, filters: Filters | None = None) -> SearchResult:
-        """Return the passages for a question, best first. Raises as `ask` does."""
+    def search(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        filters: Filters | None = None,
+        as_of: date | None = None,
+        dates: bool | None = None,
+    ) -> SearchResult:
+        """Return the passages for a question, best first. Arguments and errors are those of `ask`."""
         question = check_question(question)
         with self._pin() as live:
-            found = live.retriever.retrieve(question, k or self.settings.retrieval.passages, filters)
-            return SearchResult(found.passages, live.snapshot.generation.number, found.timings_ms)
+            found = live.retriever.retrieve(
+                question, k or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
+            )
+            notes = (time_note(found.scope),) if found.scope else ()
+            return SearchResult(found.passages, live.snapshot.generation.number, found.timings_ms, notes)
 
-    def rankings(self, question: str, k: int) -> dict[str, tuple[Passage, ...]]:
-        """The first k passages of each ranking (dense, lexical, fused), for evaluation."""
+    def rankings(self, question: str, k: int, *, as_of: date | None = None) -> dict[str, tuple[Passage, ...]]:
+        """The first k passages of each ranking (dense, lexical, fused), for evaluation; `as_of` as for `ask`."""
         with self._pin() as live:
-            return live.retriever.rankings(check_question(question), k)
+            return live.retriever.rankings(check_question(question), k, as_of=as_of)
 
     def article(self, article_id: str) -> ArticleView:
         """Return one article with its sentences. Raises `ArticleNotFound`."""

@@ -5,26 +5,41 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
 
 from qa.catalog import Catalog
 from qa.fusion import reciprocal_rank_fusion
 from qa.lexical import LexicalIndex
 from qa.protocols import Embedder, FloatArray, IdArray, VectorStore
 from qa.settings import RetrievalSettings
+from qa.times import TimeScope, find_times, recency
 from qa.types import Filters, Hit, Passage
 
 __all__ = ["Retrieval", "Retriever"]
+
+DATE_WEIGHT = 1.0
+"""A passage whose article fits the time of the question counts 1 + this times as much as one that does not."""
+NEAR_WEIGHT = 0.5
+"""Weight of the rankings among the articles near the time, relative to those among all."""
+NEAR = 0.5
+"""How well an article fits that is near the time."""
+CURRENT = 7
+"""Days for which the newest article makes an archive current: questions are then asked today, else on its day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """The passages found for a question, best first.
 
-    `filtered_out` is true when the filters left no article to search. `timings_ms` has the stages embed and search.
+    `filtered_out` is true when the filters left no article to search. `scope` is the time that articles were preferred
+    for, None when dates played no part. `timings_ms` has the stages embed and search.
     """
 
     passages: tuple[Passage, ...]
     filtered_out: bool
+    scope: TimeScope | None
     timings_ms: dict[str, float]
 
 
@@ -50,54 +65,128 @@ class Retriever:
         self._lexical = lexical
         self._embedder = embedder
         self._settings = settings
+        self._ids, days = catalog.chunk_days()
+        # An archive has far fewer days than chunks: what is worked out for a question is worked out by day.
+        self._days, self._day_of = np.unique(days, return_inverse=True)
 
-    def retrieve(self, question: str, k: int, filters: Filters | None = None) -> Retrieval:
-        """Return at most k passages, best first by fused score."""
+    def retrieve(
+        self,
+        question: str,
+        k: int,
+        filters: Filters | None = None,
+        *,
+        as_of: date | None = None,
+        dates: bool | None = None,
+    ) -> Retrieval:
+        """Return at most k passages, best first by fused score.
+
+        `as_of` is the day that the question is asked on; by default today, or the newest article's day in an archive
+        that is not current. `dates` overrides the setting `retrieval.dates`.
+        """
         started = time.perf_counter()
         among = self._catalog.chunk_ids(filters) if filters else None
         if among is not None and len(among) == 0:
-            return Retrieval((), filtered_out=True, timings_ms={})
+            return Retrieval((), filtered_out=True, scope=None, timings_ms={})
+        scope = self._scope(question, as_of, dates)
         vector = self._embedder.embed_query(question)
         embedded = time.perf_counter()
-        rankings = self._search(question, vector, k, among)
-        passages = self._passages(self._fuse(rankings)[:k], rankings)
+        whole, near = self._search(question, vector, k, among, scope)
+        passages = self._passages(self._fuse(whole, near, scope)[:k], whole, near, scope)
         searched = time.perf_counter()
         timings = {"embed": (embedded - started) * 1000, "search": (searched - embedded) * 1000}
-        return Retrieval(passages, filtered_out=False, timings_ms=timings)
+        return Retrieval(passages, filtered_out=False, scope=scope, timings_ms=timings)
 
-    def rankings(self, question: str, k: int) -> dict[str, tuple[Passage, ...]]:
-        """The first k passages of the dense, the lexical and the fused ranking, for evaluation."""
-        rankings = self._search(question, self._embedder.embed_query(question), k, None)
-        return {
-            "dense": self._passages([(hit.chunk_id, hit.score) for hit in rankings.dense[:k]], rankings),
-            "lexical": self._passages([(hit.chunk_id, hit.score) for hit in rankings.lexical[:k]], rankings),
-            "fused": self._passages(self._fuse(rankings)[:k], rankings),
+    def rankings(self, question: str, k: int, *, as_of: date | None = None) -> dict[str, tuple[Passage, ...]]:
+        """The first k passages of the dense, the lexical and the fused ranking, for evaluation.
+
+        The fused one is that of `retrieve`, dates included.
+        """
+        scope = self._scope(question, as_of, None)
+        whole, near = self._search(question, self._embedder.embed_query(question), k, None, scope)
+        ranked = {
+            "dense": [(hit.chunk_id, hit.score) for hit in whole.dense],
+            "lexical": [(hit.chunk_id, hit.score) for hit in whole.lexical],
+            "fused": self._fuse(whole, near, scope),
         }
+        return {name: self._passages(scored[:k], whole, near, scope) for name, scored in ranked.items()}
 
-    def _search(self, question: str, vector: FloatArray, k: int, among: IdArray | None) -> _Rankings:
+    def _scope(self, question: str, as_of: date | None, dates: bool | None) -> TimeScope | None:
+        """The time that a question calls for, as far as there are articles of it; None if it calls for none."""
+        if not (self._settings.dates if dates is None else dates):
+            return None
+        day = as_of or self._present()
+        found = tuple(e for e in find_times(question, day) if (e.span.fit(self._days) >= NEAR)[self._days > 0].any())
+        return TimeScope(day, as_of is not None, found) if found or as_of else None
+
+    def _present(self) -> date:
+        """Today, or the day of the newest article if that is longer ago than `CURRENT` days."""
+        today = datetime.now().astimezone().date()
+        past = self._days[(self._days > 0) & (self._days <= today.toordinal())]
+        newest = date.fromordinal(int(past[-1])) if len(past) else today
+        return today if (today - newest).days <= CURRENT else newest
+
+    def _search(
+        self, question: str, vector: FloatArray, k: int, among: IdArray | None, scope: TimeScope | None
+    ) -> tuple[_Rankings, _Rankings]:
+        """The rankings of all chunks in `among` and those of the chunks near the time, which are empty without one."""
         depth = max(k, self._settings.candidates)
-        return _Rankings(self._store.search(vector, depth, among), self._lexical.search(question, depth, among))
+        whole = _Rankings(self._store.search(vector, depth, among), self._lexical.search(question, depth, among))
+        if scope is None:
+            return whole, _Rankings((), ())
+        fits = recency(self._days, scope) >= NEAR
+        near = self._ids[fits[self._day_of]]
+        if among is not None:
+            near = np.intersect1d(near, among, assume_unique=True)
+        if len(near) == 0:
+            return whole, _Rankings((), ())
+        return whole, _Rankings(self._store.search(vector, depth, near), self._lexical.search(question, depth, near))
 
-    def _fuse(self, rankings: _Rankings) -> list[tuple[int, float]]:
-        return reciprocal_rank_fusion(
-            [[hit.chunk_id for hit in rankings.dense], [hit.chunk_id for hit in rankings.lexical]],
-            weights=[self._settings.dense_weight, self._settings.lexical_weight],
+    def _fuse(self, whole: _Rankings, near: _Rankings, scope: TimeScope | None) -> list[tuple[int, float]]:
+        weights = [self._settings.dense_weight, self._settings.lexical_weight]
+        fused = reciprocal_rank_fusion(
+            [[hit.chunk_id for hit in ranking] for ranking in (whole.dense, whole.lexical, near.dense, near.lexical)],
+            weights=[*weights, *(NEAR_WEIGHT * weight for weight in weights)],
             k=self._settings.rrf_k,
         )
+        if scope is None:
+            return fused
+        fits = self._fits([number for number, _ in fused], scope)
+        scored = [(number, score * (1 + DATE_WEIGHT * fit)) for (number, score), fit in zip(fused, fits, strict=True)]
+        return sorted(scored, key=lambda item: (-item[1], item[0]))
 
-    def _passages(self, scored: Sequence[tuple[int, float]], rankings: _Rankings) -> tuple[Passage, ...]:
-        dense = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(rankings.dense, start=1)}
-        lexical = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(rankings.lexical, start=1)}
+    def _fits(self, ids: Sequence[int], scope: TimeScope | None) -> list[float]:
+        """`Passage.recency` of chunks."""
+        if scope is None:
+            return [1.0] * len(ids)
+        days = self._days[self._day_of[np.searchsorted(self._ids, ids)]]
+        return [float(fit) for fit in recency(days, scope)]
+
+    def _passages(
+        self, scored: Sequence[tuple[int, float]], whole: _Rankings, near: _Rankings, scope: TimeScope | None
+    ) -> tuple[Passage, ...]:
+        dense_ranks = {hit.chunk_id: rank for rank, hit in enumerate(whole.dense, start=1)}
+        lexical_ranks = {hit.chunk_id: rank for rank, hit in enumerate(whole.lexical, start=1)}
+        dense_scores = {hit.chunk_id: hit.score for hit in (*whole.dense, *near.dense)}
+        lexical_scores = {hit.chunk_id: hit.score for hit in (*whole.lexical, *near.lexical)}
         found = self._catalog.chunks([number for number, _ in scored])
+        fits = self._fits([number for number, _ in scored], scope)
         passages = []
-        for number, score in scored:
+        for (number, score), fit in zip(scored, fits, strict=True):
             chunk, article = found[number]
             sentences = self._catalog.sentences(article, max(chunk.first - 1, 0), chunk.stop)
-            dense_rank, dense_score = dense.get(number, (None, None))
-            lexical_rank, lexical_score = lexical.get(number, (None, None))
             own = sentences[-(chunk.stop - chunk.first) :]
-            before = sentences[0] if len(sentences) > len(own) else None
             passages.append(
-                Passage(chunk, article, own, score, dense_rank, lexical_rank, dense_score, lexical_score, before)
+                Passage(
+                    chunk,
+                    article,
+                    own,
+                    score,
+                    dense_ranks.get(number),
+                    lexical_ranks.get(number),
+                    dense_scores.get(number),
+                    lexical_scores.get(number),
+                    before=sentences[0] if len(sentences) > len(own) else None,
+                    recency=fit,
+                )
             )
         return tuple(passages)

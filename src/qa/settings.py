@@ -100,6 +100,7 @@ class RetrievalSettings(_Section):
     rrf_k: Annotated[int, Field(ge=1, le=1000)] = Field(60, description="Constant of reciprocal rank fusion.")
     dense_weight: Annotated[float, Field(ge=0, le=10)] = Field(1.0, description="Weight of the dense ranking.")
     lexical_weight: Annotated[float, Field(ge=0, le=10)] = Field(1.0, description="Weight of the BM25 ranking.")
+    dates: bool = Field(True, description="Prefer articles from the time that a question calls for.")
 
 
 class AnswersSettings(_Section):

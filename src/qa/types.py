@@ -21,6 +21,7 @@ __all__ = [
     "Draft",
     "Filters",
     "Hit",
+    "Note",
     "Passage",
     "Reason",
     "Sentence",
@@ -127,6 +128,8 @@ class Passage:
 
     Ranks are 1-based; None means that the chunk was not in that ranking. `dense_score` is a cosine. `before` is the
     sentence that precedes the chunk in its article, for context only: it was not retrieved and cannot be cited.
+    `recency` in [0, 1] is how well the article's date fits the time that the question calls for, 1 when it calls for
+    none (`qa.times`).
     """
 
     chunk: Chunk
@@ -138,6 +141,7 @@ class Passage:
     dense_score: float | None = None
     lexical_score: float | None = None
     before: Sentence | None = None
+    recency: float = 1.0
 
     @property
     def text(self) -> str:
@@ -200,12 +204,20 @@ class Closest:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something a reader of an answer should know: a stable code, and a sentence to show."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A finished answer: checked statements, their citations, and what a reader needs to judge them.
 
     `reason` says why nothing was found; it is None when something was.
     `articles` are the cited ones in order of first citation. `dropped` counts statements that failed the support
-    check. `timings_ms` maps a stage to milliseconds.
+    check. `timings_ms` maps a stage to milliseconds. `notes` tell what else a reader should know.
     """
 
     question: str
@@ -221,6 +233,7 @@ class Answer:
     dropped: int
     generation: int
     timings_ms: dict[str, float]
+    notes: tuple[Note, ...] = ()
 
     @property
     def text(self) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from qa.engine import ArticleView
 from qa.errors import EvaluationError
 
-__all__ = ["Gold", "Key", "Question", "Relevant", "load_questions", "read_file", "resolve"]
+__all__ = ["Gold", "Key", "Question", "Relevant", "Swap", "load_questions", "read_file", "resolve"]
 
 Key = tuple[str, int]
 """Article id and index of a stored sentence."""
@@ -32,6 +32,17 @@ class Relevant(_Line):
     sentences: tuple[str, ...] = Field(min_length=1)
 
 
+class Swap(_Line):
+    """What sets a near miss apart from `original`, the id of the answerable question that it was made from.
+
+    `changed`: a name (person, organisation, product, operation), place, number or date was exchanged; `relation`:
+    another event or tie; `attribute`: a detail that the article does not give; `negation`: the opposite.
+    """
+
+    original: str = Field(min_length=1)
+    changed: Literal["name", "place", "number", "date", "relation", "attribute", "negation"]
+
+
 class Question(_Line):
     """One line of the questions file. `needs`: how many gold sentences make a whole answer, 1 unless it says more."""
 
@@ -43,12 +54,15 @@ class Question(_Line):
     needs: int = Field(1, ge=1)
     relevant: tuple[Relevant, ...] = ()
     as_of: str | None = None
+    swap: Swap | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Question:
         gold = sum(len(relevant.sentences) for relevant in self.relevant)
         if self.kind == "unanswerable" and gold:
             raise ValueError("an unanswerable question has no gold sentences")
+        if self.kind != "unanswerable" and self.swap:
+            raise ValueError("only an unanswerable question is a swap of another")
         if self.kind != "unanswerable" and gold < self.needs:
             raise ValueError(f"it needs {self.needs} gold sentences and has {gold}")
         if self.kind == "multi" and "needs" not in self.model_fields_set:

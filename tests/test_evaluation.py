@@ -122,6 +122,8 @@ def test_questions_are_read_line_by_line(tmp_path: Path) -> None:
         pytest.param({"needs": 0}, "1: needs: Input should be greater", id="needs nothing"),
         pytest.param({"kind": "multi"}, "1: a multi question says how many", id="multi without needs"),
         pytest.param({"kind": "unanswerable"}, "1: an unanswerable question has no gold", id="gold without an answer"),
+        pytest.param({"swap": {"original": "q0", "changed": "name"}}, "1: only an unanswerable", id="answerable swap"),
+        pytest.param({"swap": {"original": "q0", "changed": "all"}}, "1: swap.changed: Input should", id="bad swap"),
     ],
 )
 def test_a_bad_line_is_refused_by_its_number(tmp_path: Path, line: str | dict[str, Any], message: str) -> None:
@@ -423,8 +425,9 @@ def test_latency_is_median_and_p95_of_each_stage() -> None:
     assert latency(answers) == {"total": {"median": 50.5, "p95": 95.05}}
 
 
+@pytest.mark.parametrize("name", ["questions.jsonl", "swapped.jsonl"])
 def test_the_questions_that_come_with_the_project_fit_its_corpus(
-    make_settings: Callable[[Path], Settings], tmp_path: Path
+    name: str, make_settings: Callable[[Path], Settings], tmp_path: Path
 ) -> None:
     shutil.copytree(starter_corpus(), tmp_path / "corpus")
     settings = make_settings(tmp_path)
@@ -434,7 +437,7 @@ def test_the_questions_that_come_with_the_project_fit_its_corpus(
     for article_id in opened.article_ids():
         views.setdefault(opened.article(article_id).article.source_path, []).append(opened.article(article_id))
     opened.close()
-    questions = load_questions(Path(__file__).parents[1] / "eval" / "questions.jsonl")
+    questions = load_questions(Path(__file__).parents[1] / "eval" / name)
     golds = [resolve(asked, views) for asked in questions]
     assert len(golds) > 100
     assert all(

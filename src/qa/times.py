@@ -45,7 +45,7 @@ _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _WHEN = r"(?P<when>in|on|during|since|before|after|until|till|by|throughout|of)\s+"
 _PART = (
     r"(?:(?:early|mid|late)[\s-]+|(?:the\s+)?year\s+"
-    r"|(?:the\s+)?(?:end|start|beginning|spring|summer|autumn|fall|winter)\s+of\s+)?"
+    r"|(?:the\s+)?(?:end|start|beginning|spring|summer|autumn|fall|winter)\s+of\s+)"
 )
 _COUNT = rf"(?P<count>\d{{1,4}}|(?:a\s+)?(?:{'|'.join(_NUMBERS)})(?:\s+of)?)"
 _UNIT = r"(?P<unit>day|week|month|year)"
@@ -110,10 +110,13 @@ def recency(days: IdArray, scope: TimeScope) -> FloatArray:
 
 def time_note(scope: TimeScope) -> Note:
     """What to tell the reader of an answer for which `scope` took part."""
-    told = [f"{_range(found.span)} (“{found.text}”)" for found in scope.expressions]
+    words: dict[Span, list[str]] = {}
+    for found in scope.expressions:
+        words.setdefault(found.span, []).append(f"“{found.text}”")
     if scope.given:
-        told.append(f"{_range(_present(scope.as_of))} (asked as of that day)")
-    return Note("dates", f"Articles from about {', '.join(told)} were preferred.")
+        words.setdefault(_present(scope.as_of), []).append("the day given")
+    told = " and ".join(f"{_range(span)} ({', '.join(reasons)})" for span, reasons in words.items())
+    return Note("dates", f"Articles from about {told} were preferred.")
 
 
 def find_times(question: str, as_of: date) -> tuple[TimeExpression, ...]:
@@ -145,8 +148,8 @@ def _shift(day: date, days: int) -> date:
     return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
 
 
-def _span(first: date, last: date, as_of: date, when: str = "in") -> Span:
-    """The span that a preposition makes of a period, as far as it has begun."""
+def _span(first: date, last: date, as_of: date, when: str = "in") -> Span | None:
+    """The span that a preposition makes of a period, as far as it has begun; None when it has not."""
     when = when.lower()
     if when in ("before", "until", "till"):
         return Span(None, min(_shift(first, -1) if when == "before" else last, as_of))
@@ -154,7 +157,7 @@ def _span(first: date, last: date, as_of: date, when: str = "in") -> Span:
         first, last = _shift(last, 1), as_of
     if when == "since":
         last = as_of
-    return _present(as_of) if first > as_of else Span(first, min(last, as_of))
+    return Span(first, min(last, as_of)) if first <= as_of else None
 
 
 def _year(year: int) -> tuple[date, date]:
@@ -181,7 +184,8 @@ def _by_calendar_day(match: re.Match[str], as_of: date) -> Span | None:
     if not days:
         return None
     nearest = min(days, key=lambda found: abs(found - as_of))
-    return _span(nearest, nearest, as_of, match["when"] or "on")
+    ahead = nearest > as_of and not match["year"]
+    return _present(as_of) if ahead else _span(nearest, nearest, as_of, match["when"] or "on")
 
 
 def _by_iso_day(match: re.Match[str], as_of: date) -> Span | None:
@@ -206,7 +210,7 @@ def _by_years(match: re.Match[str], as_of: date) -> Span | None:
 
 
 def _by_year(match: re.Match[str], as_of: date) -> Span | None:
-    return _span(*_year(int(match["year"])), as_of, match["when"])
+    return _span(*_year(int(match["year"])), as_of, match["when"] or "in")
 
 
 def _by_month(match: re.Match[str], as_of: date) -> Span | None:
@@ -253,34 +257,29 @@ def _count(text: str) -> int:
 
 
 def _by_unit(match: re.Match[str], as_of: date) -> Span | None:
-    """ "this" and "last" with a week, month or year."""
-    if _in_name(match):
-        return None
+    """ "this", "last" and "next" with a week, month or year."""
     which, unit = match["which"].lower(), match["unit"].lower()
-    if which == "next":
+    if _in_name(match) or (which == "last" and re.match(r"\s+of\b", match.string[match.end() :])):
+        return None
+    if which == "next" or (which, unit) == ("this", "week"):
         return _present(as_of)
     back = 0 if which == "this" else 1
     if unit == "week":
         monday = _shift(as_of, -as_of.weekday())
-        return _present(as_of) if which == "this" else Span(_shift(monday, -7), _shift(monday, -1))
-    if unit == "weekend":
-        return _weekend(as_of, over=which != "this")
+        return Span(_shift(monday, -7), _shift(monday, -1))
     if unit == "month":
         return _span(*_month(as_of.year, as_of.month - back), as_of)
     return _span(*_year(max(as_of.year - back, 1)), as_of)
 
 
 def _by_weekend(match: re.Match[str], as_of: date) -> Span | None:
-    return None if _in_name(match) else _weekend(as_of, over=True)
-
-
-def _weekend(as_of: date, *, over: bool) -> Span:
-    """Saturday and Sunday: the latest that are over, or else those of this week."""
-    saturday = _shift(as_of, 5 - as_of.weekday())
-    if over:
-        saturday = _shift(saturday, -7)
-        return Span(saturday, _shift(saturday, 1))
-    return _span(saturday, _shift(saturday, 1), as_of)
+    """Saturday and Sunday of the week before; "this" and "next" mean those to come, of which the present tells."""
+    if _in_name(match):
+        return None
+    if (match["which"] or "").lower() in ("this", "next"):
+        return _present(as_of)
+    sunday = _shift(as_of, -as_of.weekday() - 1)
+    return Span(_shift(sunday, -1), sunday)
 
 
 def _by_weekday(match: re.Match[str], as_of: date) -> Span | None:
@@ -288,11 +287,12 @@ def _by_weekday(match: re.Match[str], as_of: date) -> Span | None:
     when = (match["when"] or "").lower()
     before = re.search(r"(\w+)[\s-]+$", match.string[: match.start()])
     after = re.match(r"\s+(?:(?:Night|Times)\b|([A-Z]\w*)|the\s+\d)", match.string[match.end() :])
-    if before and before[1][0].isupper() and not when and not _opens(match.string, before.start(1)):
+    clock = re.match(r"\s+(?:night|morning|afternoon|evening)\b", match.string[match.end() :])
+    if before and before[1][0].isupper() and not (when or clock or _opens(match.string, before.start(1))):
         return None
     if after and not (when and after[1]):
         return None
-    if when == "next":
+    if when in ("this", "next"):
         return _present(as_of)
     back = (as_of.weekday() - _WEEKDAYS.index(match["weekday"].lower()) - 1) % 7 + 1
     day = _shift(as_of, -back)
@@ -325,7 +325,8 @@ def _opens(text: str, at: int) -> bool:
 
 
 def _rule(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-])(?:{pattern})(?!\w)", re.IGNORECASE)
+    # ASCII inside: to Unicode "ſeptember" and "frıday" are the same words in another case, and no table knows them.
+    return re.compile(rf"(?<![\w-])(?a:{pattern})(?!\w)", re.IGNORECASE)
 
 
 _QUOTED = re.compile(r"“[^“”]*”|\"[^\"]*\"|‘[^‘’]*’(?!\w)")
@@ -335,23 +336,21 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Span | None
     (_rule(rf"(?:{_WHEN})?(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)"), _by_iso_day),
     (_rule(rf"(?:{_WHEN}(?:the\s+)?)?{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s+{_YEAR})?"), _by_calendar_day),
     (_rule(rf"(?:{_WHEN})?{_MONTH}\s*{_DAY}(?!\d)(?:,?\s+{_YEAR})?"), _by_calendar_day),
-    (_rule(rf"(?:{_WHEN}{_PART})?{_MONTH},?(?:\s+of)?\s+{_YEAR}"), _by_month_of_year),
+    (_rule(rf"(?:{_WHEN})?{_PART}?{_MONTH},?(?:\s+of)?\s+{_YEAR}"), _by_month_of_year),
     (
         _rule(rf"(?:between|from|in)\s+{_YEAR}(?:\s+(?:and|to|until|through)\s+|[-–])(?P<until>(?:19|20)\d\d)"),
         _by_years,
     ),
-    (_rule(rf"{_WHEN}{_PART}{_YEAR}"), _by_year),
+    (_rule(rf"(?:{_WHEN}{_PART}?|{_PART}){_YEAR}"), _by_year),
     (_rule(rf"{_COUNT}\s+{_UNIT}s?\s+ago"), _by_ago),
     (_rule(rf"(?:in|over|during|within|for)\s+the\s+(?:past|last)\s+(?:{_COUNT}\s+)?{_UNIT}s?{_NO_OF}"), _by_rolling),
-    (_rule(rf"the\s+(?:past|last|previous)\s+{_COUNT}\s+{_UNIT}s{_NO_OF}"), _by_rolling),
-    (
-        _rule(rf"(?P<which>this\s+past|this|last|past|previous|next)\s+(?P<unit>weekend|week|month|year){_NO_OF}"),
-        _by_unit,
-    ),
-    (_rule(r"(?:over|at|on|during)\s+the\s+weekend"), _by_weekend),
+    (_rule(rf"(?:the|this)\s+(?:past|last|previous)\s+{_COUNT}\s+{_UNIT}s{_NO_OF}"), _by_rolling),
+    (_rule(rf"(?:the|this)\s+past(?P<count>)\s+{_UNIT}"), _by_rolling),
+    (_rule(r"(?:(?P<which>this\s+past|this|last|past|next)|(?:over|at|on|during)\s+the)\s+weekend"), _by_weekend),
+    (_rule(rf"(?P<which>this|last|next)\s+{_UNIT}"), _by_unit),
     (_rule(rf"(?:(?P<when>on|this\s+past|this|last|past|next|since)\s+)?{_WEEKDAY}"), _by_weekday),
     (
-        _rule(rf"(?P<when>in|during|since|before|after|until|till|by|throughout|last|this|next)\s+{_PART}{_MONTH}"),
+        _rule(rf"(?P<when>in|during|since|before|after|until|till|by|throughout|last|this|next)\s+{_PART}?{_MONTH}"),
         _by_month,
     ),
     (_rule(r"today|tonight|this\s+(?:morning|afternoon|evening)"), _near(0)),
@@ -371,7 +370,7 @@ def _range(span: Span) -> str:
     """A span in words: ``30 December 2022 to 5 January 2023``; what both ends share is said once."""
     last = f"{span.last.day} {_NAMES[span.last.month - 1]} {span.last.year}"
     if span.first is None:
-        return f"before {last}"
+        return f"up to {last}"
     if span.first == span.last:
         return last
     first = f"{span.first.day}"

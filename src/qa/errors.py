@@ -14,6 +14,7 @@
     ├── ArticleNotFound     no such article in the generation that answers
     ├── CitationError       an answerer cited a sentence that it was not given (a bug, never data)
     └── EvaluationError     the questions file, its gold or a baseline cannot be used
+        └── DataMissing     a data set of others is not on this machine
 
 The command line prints one line and exits with `exit_code`; the server maps each class to a problem document.
 """
@@ -23,6 +24,7 @@ from __future__ import annotations
 __all__ = [
     "ArticleNotFound",
     "CitationError",
+    "DataMissing",
     "EmbedderError",
     "EvaluationError",
     "IndexBusy",
@@ -112,3 +114,9 @@ class CitationError(QAError):
 
 class EvaluationError(QAError):
     """A questions file, its gold sentences or a baseline cannot be used."""
+
+
+class DataMissing(EvaluationError):
+    """A data set that others publish is not where it was looked for; the message says where it comes from."""
+
+    exit_code = 4

@@ -9,13 +9,16 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Statistic",
+    "aurc",
+    "auroc",
     "average_precision",
     "bootstrap_difference",
     "bootstrap_interval",
@@ -23,8 +26,11 @@ __all__ = [
     "citation_recall",
     "exact_match",
     "ndcg_at",
+    "over_all",
+    "ratio",
     "recall_at",
     "reciprocal_rank",
+    "risk_at",
     "token_f1",
     "wilson_interval",
 ]
@@ -35,6 +41,14 @@ TAILS = (2.5, 97.5)
 """Percentiles that hold a 95 % interval."""
 Z95 = 1.959963984540054
 """The 97.5 % point of the standard normal distribution."""
+
+Floats = NDArray[np.float64]
+Picks = NDArray[np.int64]
+Statistic = Callable[[Floats, Floats, Picks], Floats]
+"""(n,) and (n,) numbers of n questions, and (samples, n) the questions that each sample takes, to one value a sample.
+
+NaN stands for a sample that has no value. `over_all` gives the value over the questions themselves.
+"""
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -150,21 +164,83 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))
 
 
-def bootstrap_interval(values: Sequence[float], sizes: Sequence[float] | None = None) -> tuple[float, float]:
-    """95 % interval of Σ values / Σ sizes by resampling questions (sizes 1: of the mean), always the same.
+def over_all(statistic: Statistic, first: Sequence[float], second: Sequence[float]) -> float:
+    """The value of a statistic over all questions; NaN where it has none."""
+    return float(_of(statistic, first, second, np.arange(len(first))[None])[0])
 
-    The percentile method of Efron & Tibshirani, An Introduction to the Bootstrap (1993), 2,000 resamples. Resamples of
-    size 0 are left out. Raises `ValueError` when there are no values, all sizes are 0, or the numbers differ.
+
+def ratio(values: Floats, sizes: Floats, picks: Picks) -> Floats:
+    """Σ values / Σ sizes: a mean, where the sizes are 1. NaN where the sizes add up to 0."""
+    return _quotient(values[picks].sum(axis=1), sizes[picks].sum(axis=1))
+
+
+def auroc(scores: Floats, labels: Floats, picks: Picks) -> Floats:
+    """Area under the ROC curve: how often a positive (label 1) scores above a negative (0), ties counted half.
+
+        AUROC = (|pairs with the positive above| + ½ |ties|) / (positives · negatives)
+
+    The Mann-Whitney form of Hanley & McNeil, The Meaning and Use of the Area under a ROC Curve (Radiology 1982). NaN
+    without positives or without negatives.
     """
-    ratios = _resampled(values, sizes, _picks(len(values)))
-    low, high = np.nanpercentile(ratios, TAILS)
-    return float(low), float(high)
+    distinct, places = np.unique(scores, return_inverse=True)
+    shape = (len(picks), len(distinct))
+    cells = places[picks] + np.arange(len(picks))[:, None] * len(distinct)
+    positive = labels[picks] > 0
+    ups, downs = (
+        np.bincount(cells[which], minlength=shape[0] * shape[1]).reshape(shape) for which in (positive, ~positive)
+    )
+    below = np.cumsum(downs, axis=1) - downs / 2
+    return _quotient((ups * below).sum(axis=1), ups.sum(axis=1) * downs.sum(axis=1))
+
+
+def aurc(confidences: Floats, errors: Floats, picks: Picks) -> Floats:
+    """Area under the risk-coverage curve: the mean over k = 1 … n of the risk of answering the k most confident.
+
+    The risk is the share of errors (1) among them. Of equally confident answers the wrong ones count as answered first,
+    because no threshold tells them apart. Geifman et al., Bias-Reduced Uncertainty Estimation for Deep Neural
+    Classifiers (ICLR 2019).
+    """
+    return np.asarray(_risks(confidences, errors, picks).mean(axis=1))
+
+
+def risk_at(coverage: float) -> Statistic:
+    """The point of the risk-coverage curve (see `aurc`) where ⌈coverage · n⌉ questions are answered."""
+
+    def risk(confidences: Floats, errors: Floats, picks: Picks) -> Floats:
+        answered = max(math.ceil(coverage * picks.shape[1]), 1)
+        return _risks(confidences, errors, picks)[:, answered - 1]
+
+    return risk
+
+
+def _risks(confidences: Floats, errors: Floats, picks: Picks) -> Floats:
+    """(samples, n) the risk of answering the k most confident, for k = 1 … n."""
+    order = np.lexsort((-errors, -confidences))
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    wrong = errors[order][np.sort(places[picks], axis=1)]
+    return np.asarray(np.cumsum(wrong, axis=1) / np.arange(1, picks.shape[1] + 1))
+
+
+def bootstrap_interval(
+    values: Sequence[float], sizes: Sequence[float] | None = None, statistic: Statistic = ratio
+) -> tuple[float, float]:
+    """95 % interval of a statistic by resampling questions (the ratio with sizes 1: of the mean), always the same.
+
+    The percentile method of Efron & Tibshirani, An Introduction to the Bootstrap (1993), 2,000 resamples. Resamples
+    without a value are left out. Raises `ValueError` when there are no values, none of the samples has a value (all
+    sizes are 0), or the numbers differ.
+    """
+    second = np.ones(len(values)) if sizes is None else sizes
+    return _tails(_of(statistic, values, second, _picks(len(values))))
 
 
 def bootstrap_difference(
-    new: tuple[Sequence[float], Sequence[float]], old: tuple[Sequence[float], Sequence[float]]
+    new: tuple[Sequence[float], Sequence[float]],
+    old: tuple[Sequence[float], Sequence[float]],
+    statistic: Statistic = ratio,
 ) -> tuple[float, float]:
-    """95 % interval of Σ values / Σ sizes of `new` minus that of `old`, both (values, sizes) of the same questions.
+    """95 % interval of a statistic of `new` minus that of `old`, both (values, sizes) of the same questions.
 
     Each resample takes the same questions from both, so what makes a question hard cancels out: a paired comparison
     sees differences far smaller than either interval. Raises as `bootstrap_interval` does.
@@ -172,29 +248,34 @@ def bootstrap_difference(
     if len(new[0]) != len(old[0]):
         raise ValueError(f"{len(new[0])} questions against {len(old[0])}")
     picks = _picks(len(new[0]))
-    low, high = np.nanpercentile(_resampled(*new, picks) - _resampled(*old, picks), TAILS)
-    return float(low), float(high)
+    return _tails(_of(statistic, *new, picks) - _of(statistic, *old, picks))
 
 
-def _picks(n: int) -> NDArray[np.int64]:
+def _picks(n: int) -> Picks:
     """(resamples, n): which questions each resample takes."""
     if n == 0:
         raise ValueError("no values")
     return np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
 
 
-def _resampled(values: Sequence[float], sizes: Sequence[float] | None, picks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(resamples,) the ratio of each, NaN where its sizes add up to 0."""
-    over = np.ones(len(values)) if sizes is None else np.asarray(sizes, np.float64)
-    if len(over) != len(values):
-        raise ValueError(f"{len(over)} sizes for {len(values)} values")
-    if not over.any():
-        raise ValueError("all sizes are 0")
-    totals = over[picks].sum(axis=1)
-    sums = np.asarray(values, np.float64)[picks].sum(axis=1)
-    ratios = np.full(len(totals), np.nan)
-    np.divide(sums, totals, out=ratios, where=totals > 0)
-    return ratios
+def _of(statistic: Statistic, first: Sequence[float], second: Sequence[float] | Floats, picks: Picks) -> Floats:
+    if len(second) != len(first):
+        raise ValueError(f"{len(second)} sizes for {len(first)} values")
+    return statistic(np.asarray(first, np.float64), np.asarray(second, np.float64), picks)
+
+
+def _tails(samples: Floats) -> tuple[float, float]:
+    if np.isnan(samples).all():
+        raise ValueError("no sample has a value: all sizes are 0, or one of two classes is missing")
+    low, high = np.nanpercentile(samples, TAILS)
+    return float(low), float(high)
+
+
+def _quotient(above: NDArray[Any], below: NDArray[Any]) -> Floats:
+    """(samples,) above / below, NaN where below is 0."""
+    found = np.full(len(below), np.nan)
+    np.divide(above, below, out=found, where=below > 0)
+    return found
 
 
 def _size(ids: Collection[Hashable], what: str = "relevant") -> int:

@@ -1,0 +1,39 @@
+"""The questions that come with the project, on the starter corpus: with gold sentences, or with a name exchanged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qa.datasets.base import Evaluated, Request
+from qa.datasets.corpus import corpus_engine
+from qa.evaluation import evaluate
+from qa.gold import load_questions
+from qa.resources import starter_corpus
+
+__all__ = ["evaluate_starter", "evaluate_swapped"]
+
+QUESTIONS = Path("eval/questions.jsonl")
+SWAPPED = Path("eval/swapped.jsonl")
+
+
+def evaluate_starter(request: Request) -> Evaluated:
+    """Ask the questions file of the index that the settings name; it is not built."""
+    return _evaluate(request, "starter", request.questions or QUESTIONS, None)
+
+
+def evaluate_swapped(request: Request) -> Evaluated:
+    """Ask questions whose name, place or number was exchanged, so that no article of the starter corpus answers."""
+    return _evaluate(request, "swapped", request.questions or SWAPPED, starter_corpus())
+
+
+def _evaluate(request: Request, dataset: str, path: Path, corpus: Path | None) -> Evaluated:
+    questions = [question for question in load_questions(path) if request.split in ("all", question.split)]
+    with corpus_engine(request, "starter", corpus) as engine:
+        report, cases = evaluate(
+            engine,
+            questions,
+            dataset=dataset,
+            threshold=request.settings.answers.min_confidence,
+            progress=lambda done, total: request.progress("asking", done, total),
+        )
+    return Evaluated(report, tuple(cases))

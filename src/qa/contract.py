@@ -88,6 +88,11 @@ Day = Annotated[
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
     AfterValidator(_real_day),
 ]
+AsOf = Annotated[
+    Day | None,
+    Field(description="The day that the question is asked on; by default today, or the newest article's day."),
+]
+Dates = Annotated[bool, Field(description="`false`: do not prefer articles from the time that the question calls for.")]
 PassageCount = Annotated[int, Field(ge=1, le=MAX_PASSAGES), BeforeValidator(_whole)]
 SentenceCount = Annotated[int, Field(ge=1, le=MAX_SENTENCES), BeforeValidator(_whole)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -125,6 +130,8 @@ class AskRequest(_In):
     filters: FiltersIn = Field(FiltersIn(), description="Which articles may answer.")
     top_k: PassageCount | None = Field(None, description="Passages to search in.")
     max_sentences: SentenceCount | None = Field(None, description="Longest answer.")
+    as_of: AsOf = None
+    dates: Dates = True
     answerer: Literal["auto", "extractive", "llm"] = Field(
         "auto", description="`extractive` quotes the articles; `llm` needs a language model."
     )
@@ -139,6 +146,8 @@ class SearchRequest(_In):
     question: Question
     filters: FiltersIn = Field(FiltersIn(), description="Which articles may be found.")
     top_k: PassageCount | None = Field(None, description="Passages at most.")
+    as_of: AsOf = None
+    dates: Dates = True
 
 
 class ContextOut(_Out):
@@ -258,13 +267,14 @@ class UsageOut(_Out):
 
 
 class ScoresOut(_Out):
-    """Ranks are 1-based; null: not in that ranking."""
+    """Ranks are 1-based; null: not in that ranking. `recency`: how well the date fits the question's time, 0 to 1."""
 
     score: float
     dense_rank: int | None
     lexical_rank: int | None
     dense_score: float | None
     lexical_score: float | None
+    recency: float
 
 
 class PassageOut(_Out):
@@ -310,6 +320,7 @@ class SearchReply(_Out):
     question: str
     generation: int
     passages: list[PassageOut]
+    notes: list[NoteOut]
     timings_ms: dict[str, float]
 
 

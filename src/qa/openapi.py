@@ -48,7 +48,11 @@ _SOURCE: dict[str, Any] = {
     "cited_by": [1],
     "duplicates": [],
 }
-_NOTE = {"code": "single_source", "message": "Only one article is cited."}
+_NOTE = {
+    "code": "dates",
+    "message": "Articles from about 1 to 5 October 2026 (“this month”) and 29 September to 5 October 2026 (the day given)"
+    " were preferred.",
+}
 _CLOSEST = {
     "article_id": _ID,
     "title": "Bank lifts rates",
@@ -72,7 +76,14 @@ _ENGINE = {
     "passages": 9312,
 }
 _USAGE = {"prompt_tokens": 0, "completion_tokens": 0}
-_SCORES = {"score": 0.032, "dense_rank": 1, "lexical_rank": 2, "dense_score": 0.71, "lexical_score": 9.4}
+_SCORES = {
+    "score": 0.032,
+    "dense_rank": 1,
+    "lexical_rank": 2,
+    "dense_score": 0.71,
+    "lexical_score": 9.4,
+    "recency": 1.0,
+}
 _PASSAGE = {
     "rank": 1,
     "article_id": _ID,
@@ -124,7 +135,7 @@ EXAMPLES: dict[str, Any] = {
         "text": _QUOTE,
         "sentences": [_SENTENCE],
     },
-    "AskRequest": {"question": _QUESTION, "max_sentences": 3},
+    "AskRequest": {"question": _QUESTION, "max_sentences": 3, "as_of": "2026-10-05"},
     "CitationOut": _CITATION,
     "ClosestOut": _CLOSEST,
     "ContextOut": _CONTEXT,
@@ -175,9 +186,10 @@ EXAMPLES: dict[str, Any] = {
         "question": _QUESTION,
         "generation": 7,
         "passages": [_PASSAGE],
+        "notes": [_NOTE],
         "timings_ms": {"total": 6.1},
     },
-    "SearchRequest": {"question": _QUESTION, "top_k": 5},
+    "SearchRequest": {"question": _QUESTION, "top_k": 5, "as_of": "2026-10-05"},
     "SegmentOut": _SEGMENT,
     "SentenceOut": _SENTENCE,
     "SourceOut": _SOURCE,

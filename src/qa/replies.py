@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import quote, urlsplit
 
 from qa.contract import (
@@ -31,12 +31,13 @@ from qa.contract import (
     UsageOut,
 )
 from qa.engine import ArticleView, IndexStatus, SearchResult
-from qa.types import Answer, Article, Citation, Filters, Passage, Reason
+from qa.types import Answer, Article, Citation, Filters, Note, Passage, Reason
 
 __all__ = [
     "answer_reply",
     "article_reply",
     "article_url",
+    "day_from",
     "filters_from",
     "index_reply",
     "new_id",
@@ -120,6 +121,11 @@ def filters_from(given: FiltersIn) -> Filters:
     )
 
 
+def day_from(given: str | None) -> date | None:
+    """A day that the contract has checked."""
+    return date.fromisoformat(given) if given else None
+
+
 def answer_reply(
     answer: Answer,
     status: IndexStatus | None,
@@ -158,6 +164,7 @@ def search_reply(question: str, found: SearchResult) -> SearchReply:
         question=question,
         generation=found.generation,
         passages=_passages(found.passages, scores=True),
+        notes=[_note(note) for note in found.notes],
         timings_ms={stage: round(value, 2) for stage, value in found.timings_ms.items()},
     )
 
@@ -266,7 +273,7 @@ def _source(article: Article, citations: Sequence[Citation]) -> SourceOut:
 
 
 def _notes(answer: Answer, history: bool) -> list[NoteOut]:
-    notes = []
+    notes = [_note(note) for note in answer.notes]
     if len(answer.articles) == 1:
         notes.append(NoteOut(code="single_source", message="Only one article is cited."))
     if answer.dropped:
@@ -275,6 +282,10 @@ def _notes(answer: Answer, history: bool) -> list[NoteOut]:
     if history:
         notes.append(NoteOut(code="history_not_used", message="Each question is answered by itself."))
     return notes
+
+
+def _note(note: Note) -> NoteOut:
+    return NoteOut(code=note.code, message=note.message)
 
 
 def _not_found(answer: Answer, filtered: bool) -> NotFoundOut:
@@ -332,4 +343,5 @@ def _scores(passage: Passage) -> ScoresOut:
         lexical_rank=passage.lexical_rank,
         dense_score=passage.dense_score,
         lexical_score=passage.lexical_score,
+        recency=passage.recency,
     )

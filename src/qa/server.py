@@ -51,7 +51,7 @@ from qa.jobs import Jobs, Rebuild, rebuild_in_child
 from qa.openapi import build_document, list_operations, problems
 from qa.pages import EXAMPLES_SHOWN, Pages, SearchForm
 from qa.problems import KINDS, ProblemError, problem_response, trouble_for
-from qa.replies import answer_reply, article_reply, filters_from, index_reply, search_reply
+from qa.replies import answer_reply, article_reply, day_from, filters_from, index_reply, search_reply
 from qa.resources import web_folder
 from qa.settings import ServerSettings, Settings
 
@@ -164,7 +164,12 @@ class _Api:
         before = self.engine.status()
         filters = filters_from(asked.filters)
         answer = self.engine.ask(
-            asked.question, passages=asked.top_k, max_sentences=asked.max_sentences, filters=filters
+            asked.question,
+            passages=asked.top_k,
+            max_sentences=asked.max_sentences,
+            filters=filters,
+            as_of=day_from(asked.as_of),
+            dates=None if asked.dates else False,
         )
         # A new generation may have been swapped in meanwhile; its counts and dates say nothing about this answer.
         status = before if before.generation == answer.generation else self.engine.status()
@@ -179,8 +184,15 @@ class _Api:
     async def search(self, asked: SearchRequest) -> SearchReply:
         """Find passages, best first, without an answer."""
         filters = filters_from(asked.filters)
-        found = await self.gate.run(partial(self.engine.search, asked.question, k=asked.top_k, filters=filters))
-        return search_reply(asked.question, found)
+        search = partial(
+            self.engine.search,
+            asked.question,
+            k=asked.top_k,
+            filters=filters,
+            as_of=day_from(asked.as_of),
+            dates=None if asked.dates else False,
+        )
+        return search_reply(asked.question, await self.gate.run(search))
 
     def article(
         self,

@@ -65,7 +65,7 @@ function how(reply) {
   const cited = reply.citations.length ? `${plural(reply.citations.length, "cited sentence")}, ` : "";
   const built = reply.engine.index_built_at ? `, built ${readableDate(reply.engine.index_built_at)} UTC` : "";
   const rows = [
-    ...reply.notes.map((note) => ["Note", note.message]),
+    ...reply.notes.filter((note) => note.code !== "dates").map((note) => ["Note", note.message]),
     ["Answered by", reply.engine.answerer],
     ["Embedding model", reply.engine.embedding_model ?? "unknown"],
     ["Index", `generation ${reply.engine.generation}${built}`],
@@ -75,12 +75,18 @@ function how(reply) {
     el("dl", {}, rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
 }
 
+function dates(reply) {
+  return reply.notes.filter((note) => note.code === "dates")
+    .map((note) => el("p", { class: "dates muted" }, note.message));
+}
+
 export function answerParts(reply) {
-  if (reply.not_found) return [nothingFound(reply), how(reply)];
+  if (reply.not_found) return [nothingFound(reply), ...dates(reply), how(reply)];
   return [
     answerText(reply),
     el("h3", { class: "label" }, reply.citations.length === 1 ? "Source" : "Sources"),
     el("ol", { class: "sources" }, reply.sources.map((source) => sourceEntry(reply, source))),
+    ...dates(reply),
     how(reply),
   ];
 }

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # Importing these takes longer than `qa --help` may: each ver
     from rich.console import Console
     from rich.text import Text
 
+    from qa.cases import Case
     from qa.engine import Engine
     from qa.errors import QAError
     from qa.index import BuildReport, Progress
@@ -33,6 +34,8 @@ if TYPE_CHECKING:  # Importing these takes longer than `qa --help` may: each ver
 
 NO_ANSWER, INPUTS_FAILED, CHECK_FAILED, INTERRUPTED = 3, 5, 6, 130
 
+SHOWN_PASSAGES = 5
+"""Passages of a failed question that are shown whether or not they bear the answer."""
 LONGEST_INPUT = 1 << 20
 """Bytes read from standard input: far more than a question may have, so that the engine says how much is too much."""
 
@@ -305,34 +308,48 @@ def rollback(
 
 @app.command(name="eval")
 def evaluate(
-    questions: Annotated[Path, typer.Option(help="Questions with gold sentences.")] = Path("eval/questions.jsonl"),
+    dataset: Annotated[str, typer.Argument(help="Data set; eval/README.md lists them.")] = "starter",
+    data: Annotated[
+        Path | None,
+        typer.Option(envvar="SOURCELINE_DATA", help="Folder with the data sets of others.", show_default=False),
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Questions with gold sentences.", show_default="eval/questions.jsonl")
+    ] = None,
     split: Annotated[str, typer.Option(help="Ask the questions of this split only: dev, test or all.")] = "test",
-    compare: Annotated[Path | None, typer.Option(help="Fail on a real drop against this stored report.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Compare with this stored report; fail on a real drop.")] = None,
     save: Annotated[Path | None, typer.Option(help="Store the report here.")] = None,
+    failures: Annotated[int | None, typer.Option(min=1, help="Show as many questions that went wrong.")] = None,
     index: IndexOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure retrieval, citations, refusal and time on questions with known answers. Exit code 6: a real drop."""
-    from qa.evaluation import compare as compare_reports
-    from qa.evaluation import evaluate as run_evaluation
-    from qa.evaluation import load_baseline, load_questions
+    from qa.datasets import Request, evaluate_dataset
+    from qa.report import changes_table, load_baseline
+    from qa.report import compare as compare_reports
 
-    settings = _settings(config, paths={"index": index})
-    asked = [question for question in load_questions(questions) if split in ("all", question.split)]
+    if as_json and failures:
+        raise typer.BadParameter("--failures is for reading: leave --json out")
+    settings = _settings(config)
     baseline = load_baseline(compare) if compare else None
-    with _engine(settings) as engine, _progress() as progress:
-        report = run_evaluation(engine, asked, progress=lambda done, total: progress("asking", done, total))
+    with _progress() as progress:
+        found = evaluate_dataset(dataset, Request(settings, data, questions, split, index, progress))
     if save:
-        save.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+        save.write_text(json.dumps(found.report.to_dict(), indent=1) + "\n", encoding="utf-8")
     if as_json:
-        _print_json(report.to_dict())
+        _print_json(found.report.to_dict())
     else:
-        typer.echo(report.markdown())
-    regressions = compare_reports(report, baseline) if baseline is not None else []
-    for regression in regressions:
-        _complain("worse", str(regression), "bold red")
-    if regressions:
+        typer.echo(found.report.markdown())
+    if failures:
+        _print_failures(found.cases, failures)
+    changes = compare_reports(found.report, baseline) if baseline is not None else []
+    if changes and not as_json:
+        typer.echo(changes_table(changes))
+    worse = [change for change in changes if change.verdict == "worse"]
+    for change in worse:
+        _complain("worse", str(change), "bold red")
+    if worse:
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -558,6 +575,34 @@ def _print_passages(passages: tuple[Passage, ...]) -> None:
         console.print(_text_of((f"{rank}. ", "bold cyan"), (article.title, "bold")), soft_wrap=True)
         console.print(_text_of((f"   {passage.score:.4f} ({ranks}) · {origin}", "dim")), soft_wrap=True)
         console.print(_text_of(indent(passage.text, "   ") + "\n"), soft_wrap=True)
+
+
+def _print_failures(cases: Sequence[Case], most: int) -> None:
+    """The first questions that went wrong, and how many were lost at which step."""
+    from qa.cases import LOSSES
+
+    console = _stdout()
+    lost = [case for case in cases if case.loss]
+    for case in lost[:most]:
+        heading = f"{case.id} · as of {case.as_of}" if case.as_of else case.id
+        console.print(_text_of((case.question, "bold"), (f"  {heading}", "dim")), soft_wrap=True)
+        console.print(_text_of((f"  {case.loss}", "bold red"), f", confidence {case.confidence:.2f}"), soft_wrap=True)
+        for gold in case.gold:
+            console.print(_text_of(("  gold: ", "green"), gold), soft_wrap=True)
+        for rank, (passage, bears) in enumerate(case.passages, start=1):
+            if rank <= SHOWN_PASSAGES or bears:
+                day = (passage.article.published_at or "–")[:10]
+                text = f"{day} {passage.article.title or passage.article.id}"
+                console.print(_text_of(_mark(bears), f" passage {rank}: {text}"), soft_wrap=True)
+        for sentence, bears in case.chosen:
+            console.print(_text_of(_mark(bears), f" chosen: {sentence.text}"), soft_wrap=True)
+        console.print()
+    counts = ", ".join(f"{sum(case.loss == loss for case in cases)} {loss}" for loss in LOSSES)
+    console.print(f"{len(lost)} of {len(cases)} questions went wrong: {counts}", soft_wrap=True)
+
+
+def _mark(bears: bool) -> tuple[str, str]:
+    return ("  +", "bold green") if bears else ("  -", "dim")
 
 
 def _print_info(body: Mapping[str, Any]) -> None:

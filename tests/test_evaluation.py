@@ -6,33 +6,21 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qa.cases import Case, case_of, gated
 from qa.embedders import load_embedder
 from qa.engine import ArticleView, Engine
 from qa.errors import EvaluationError
-from qa.evaluation import (
-    Gold,
-    Metric,
-    Question,
-    Report,
-    Scores,
-    compare,
-    evaluate,
-    latency,
-    load_baseline,
-    load_questions,
-    resolve,
-    score_answer,
-    score_rankings,
-    score_refusal,
-    summarize,
-)
+from qa.evaluation import evaluate, score_answer, score_chosen, score_confidence, score_rankings, score_refusal
+from qa.gold import Gold, Question, load_questions, resolve
 from qa.index import build_index
-from qa.metrics import bootstrap_interval, wilson_interval
+from qa.metrics import wilson_interval
+from qa.report import Metric, compare
 from qa.resources import starter_corpus
 from qa.settings import Settings
 from qa.types import Answer, Article, Chunk, Citation, Passage, Sentence, Statement, Support
@@ -254,103 +242,76 @@ def test_any_answer_to_an_unanswerable_question_is_false() -> None:
     assert score_refusal(answer()) == {"answered": (0, 1), "false_answer": (0, 1)}
 
 
-def test_metrics_add_up_values_and_sizes() -> None:
-    scored: dict[str, Scores] = {
-        "a": {"answered": (1, 1), "citation.precision": (1, 3), "citation.precision.macro": (1 / 3, 1)},
-        "b": {"answered": (1, 1), "citation.precision": (1, 1), "citation.precision.macro": (1, 1)},
-        "c": {"answered": (0, 1)},
+def case(*chosen: bool, confidence: float = 0.9, answered: bool = True) -> Case:
+    """A case of which some of the chosen sentences bear the answer."""
+    sentences = tuple(zip(view().sentences, chosen, strict=False))
+    return Case("q1", "Who won?", (), None, confidence, answered, None, (), sentences)
+
+
+def test_what_was_chosen_counts_as_cited_when_it_was_answered() -> None:
+    assert score_chosen(case(False, True, True), (1, 3)) == {
+        "chosen.hit@1": (0, 1),
+        "cited.hit@1": (0, 1),
+        "chosen.hit@3": (1, 1),
+        "cited.hit@3": (1, 1),
     }
-    assert summarize(scored) == {
-        "citation.precision": Metric(2 / 4, *bootstrap_interval([1, 1], [3, 1]), 2),
-        "citation.precision.macro": Metric((1 / 3 + 1) / 2, *bootstrap_interval([1 / 3, 1]), 2),
-        "answered": Metric(2 / 3, *wilson_interval(2, 3), 3),
+    assert score_chosen(case(True, answered=False), (1,)) == {"chosen.hit@1": (1, 1), "cited.hit@1": (0, 1)}
+
+
+def test_confidence_is_scored_against_being_answerable_and_being_right() -> None:
+    risks = ("aurc", "risk@10%", "risk@25%", "risk@50%", "risk@75%")
+    assert score_confidence(case(False, True), answerable=True) == {
+        "auroc.answerable": (0.9, 1),
+        "auroc.right": (0.9, 1),
+        **dict.fromkeys(risks, (0.9, 0)),
+        "right.kept": (1, 1),
+        "right.answered": (1, 1),
     }
+    assert score_confidence(case(False, confidence=0.1, answered=False), answerable=False) == {
+        "auroc.answerable": (0.1, 0),
+        "auroc.right": (0.1, 0),
+        **dict.fromkeys(risks, (0.1, 1)),
+    }
+    assert score_confidence(case(True, answered=False), answerable=True)["right.kept"] == (0, 1)
+    assert score_confidence(case(False), answerable=True)["right.answered"] == (0, 1)
 
 
-# Reports
-
-
-def report(values: list[float], name: str = "fused.mrr") -> Report:
-    scored: dict[str, Scores] = {f"q{number}": {name: (value, 1)} for number, value in enumerate(values)}
-    return Report({}, summarize(scored), {}, scored)
-
-
-def stored(values: list[float], name: str = "fused.mrr") -> dict[str, Any]:
-    return json.loads(json.dumps(report(values, name).to_dict()))
-
-
-HALF = [1.0, 0.0] * 50
-
-
-def changed(values: list[float], **places: float) -> list[float]:
-    """Values with some replaced, as q3=0.5."""
-    return [places.get(f"q{number}", value) for number, value in enumerate(values)]
-
-
-@pytest.mark.parametrize("name", ["fused.mrr", "false_answer"])
-def test_an_unchanged_system_never_regresses(name: str) -> None:
-    assert compare(report(HALF, name), stored(HALF, name)) == []
-
-
-def test_a_real_drop_is_a_regression() -> None:
-    found = compare(report(changed(HALF, q0=0, q2=0, q4=0, q6=0, q8=0, q10=0)), stored(HALF))
-    assert [(regression.metric, regression.old, regression.new) for regression in found] == [("fused.mrr", 0.5, 0.44)]
-    assert found[0].low < -0.06 < found[0].high < 0
-    assert str(found[0]).startswith("fused.mrr: 0.500 → 0.440 (95 % of the change: -0.1")
-
-
-def test_noise_is_none() -> None:
-    assert compare(report(changed(HALF, q0=0)), stored(HALF)) == []
-    assert compare(report(changed(HALF, q0=0, q2=0, q4=0, q6=0, q8=0, q1=1, q3=1, q5=1, q7=1)), stored(HALF)) == []
-
-
-def test_what_gets_better_is_no_regression_and_lower_can_be_better() -> None:
-    better = changed(HALF, **{f"q{number}": 1.0 for number in range(40)})
-    assert compare(report(better), stored(HALF)) == []
-    assert [found.metric for found in compare(report(better, "false_answer"), stored(HALF, "false_answer"))] == [
-        "false_answer"
-    ]
-    assert compare(report(HALF, "false_answer"), stored(better, "false_answer")) == []
-    assert compare(report(HALF, "answered"), stored(better, "answered")) == []
-
-
-def test_only_the_questions_of_the_baseline_are_compared() -> None:
-    assert compare(report([*HALF, *[0.0] * 100]), stored(HALF)) == []
-    with pytest.raises(EvaluationError, match="questions that were not asked: q100, q101"):
-        compare(report(HALF), stored([*HALF, 1, 1]))
-
-
-def test_questions_that_were_refused_before_count_in_what_they_are_cited_with_now() -> None:
-    name = "citation.precision"
-    before: dict[str, Scores] = {f"q{number}": {name: (1, 1)} if number < 50 else {} for number in range(100)}
-    after = before | {f"q{number}": {name: (0, 1)} for number in range(50, 100)}
-    old = json.loads(json.dumps(Report({}, summarize(before), {}, before).to_dict()))
-    found = compare(Report({}, summarize(after), {}, after), old)
-    assert [(regression.old, regression.new) for regression in found] == [(1.0, 0.5)]
-
-
-def test_a_metric_that_is_measured_no_more_is_not_compared() -> None:
-    assert compare(Report({}, {}, {}, {f"q{number}": {} for number in range(100)}), stored(HALF)) == []
+# Cases
 
 
 @pytest.mark.parametrize(
-    "broken", [{}, {"questions": [], "metrics": {}}, {"questions": {"q1": 3}, "metrics": {"fused.mrr": 1}}]
+    ("gold_sentence", "cited", "confidence", "loss"),
+    [
+        pytest.param(4, (1,), 0.9, "not retrieved", id="no passage has it"),
+        pytest.param(2, (1,), 0.9, "not chosen", id="another sentence was chosen"),
+        pytest.param(2, (1,), 0.1, "not chosen", id="another one, and refused"),
+        pytest.param(2, (1, 2), 0.1, "refused", id="chosen but refused"),
+        pytest.param(2, (1, 2), 0.5, None, id="found, at the threshold"),
+        pytest.param(None, (1,), 0.5, "wrongly answered", id="nothing to find, and answered"),
+        pytest.param(None, (1,), 0.1, None, id="nothing to find, and refused"),
+    ],
 )
-def test_a_baseline_that_is_no_report_is_refused(broken: dict[str, Any]) -> None:
-    with pytest.raises(EvaluationError, match="the baseline is not a report"):
-        compare(report(HALF), broken)
+def test_a_case_tells_where_the_answer_was_lost(
+    gold_sentence: int | None, cited: tuple[int, ...], confidence: float, loss: str | None
+) -> None:
+    found = replace(answer(*cited), passages=(passage(7, 0, 1), passage(8, 2, 3)), confidence=confidence)
+    bears = None if gold_sentence is None else lambda sentence: sentence.index == gold_sentence
+    told = case_of("q1", ("gold",), None, found, 0.5, bears)
+    assert told.loss == loss
+    assert told.answered == (confidence >= 0.5)
+    assert [bearing for _, bearing in told.passages] == [False, gold_sentence == 2]
+    assert [(sentence.index, bearing) for sentence, bearing in told.chosen] == [
+        (number, number == gold_sentence) for number in cited
+    ]
 
 
-def test_a_baseline_is_a_stored_report(tmp_path: Path) -> None:
-    path = tmp_path / "baseline.json"
-    path.write_text(json.dumps(report(HALF).to_dict()), encoding="utf-8")
-    assert compare(report(HALF), load_baseline(path)) == []
-    path.write_text('{"format": 0}', encoding="utf-8")
-    with pytest.raises(EvaluationError, match="not a report of format 1"):
-        load_baseline(path)
-    path.write_text("{", encoding="utf-8")
-    with pytest.raises(EvaluationError, match="not JSON"):
-        load_baseline(path)
+def test_a_gated_answer_is_a_refusal_below_the_threshold() -> None:
+    given = answer(3)
+    assert gated(given, 0.9) is given
+    refused = gated(given, 0.91)
+    assert (refused.status, refused.reason) == ("not_found", "low_confidence")
+    assert (refused.statements, refused.citations, refused.articles) == ((), (), ())
+    assert refused.confidence == given.confidence
 
 
 # The whole
@@ -364,7 +325,7 @@ QUESTIONS = [
 
 def test_evaluate_asks_measures_and_reports(engine: Engine) -> None:
     steps: list[tuple[int, int]] = []
-    found = evaluate(engine, QUESTIONS, passages=5, max_sentences=1, progress=lambda *step: steps.append(step))
+    found, cases = evaluate(engine, QUESTIONS, passages=5, max_sentences=1, progress=lambda *step: steps.append(step))
     assert steps == [(1, 2), (2, 2)]
     assert found.metrics["fused.recall@10"].value == 1
     assert found.metrics["lexical.mrr"].value == 1
@@ -379,7 +340,9 @@ def test_evaluate_asks_measures_and_reports(engine: Engine) -> None:
     assert "paths" not in found.about["settings"]
     assert set(found.latency_ms) == set(cited.timings_ms)
     assert all(0 <= times["median"] <= times["p95"] for times in found.latency_ms.values())
-    assert compare(found, json.loads(json.dumps(found.to_dict()))) == []
+    assert {change.verdict for change in compare(found, json.loads(json.dumps(found.to_dict())))} == {"same"}
+    assert [(told.id, told.gold, told.loss) for told in cases] == [("dam", (DAM,), None), ("moon", (), None)]
+    assert [sentence.text for sentence, bears in cases[0].chosen if bears] == [DAM]
     assert "| false_answer | 0.000 | 0.000 to 0.793 | 1 |" in found.markdown()
 
 
@@ -391,8 +354,10 @@ def test_evaluate_asks_with_the_numbers_it_was_given(engine: Engine, monkeypatch
         return ask(text, **options)
 
     monkeypatch.setattr(engine, "ask", noting)
-    found = evaluate(engine, QUESTIONS, passages=5, max_sentences=1)
-    assert given == [{"passages": 5, "max_sentences": 1}] * 2
+    dated = QUESTIONS[0].model_copy(update={"as_of": date(2016, 2, 3)})
+    found, _ = evaluate(engine, [dated, QUESTIONS[1]], passages=5, max_sentences=1)
+    numbers = {"passages": 5, "max_sentences": 1}
+    assert given == [{**numbers, "as_of": date(2016, 2, 3)}, {**numbers, "as_of": None}]
     assert (found.about["passages_asked"], found.about["max_sentences"]) == (5, 1)
 
 
@@ -404,6 +369,22 @@ def test_evaluate_refuses_gold_that_is_not_indexed(engine: Engine) -> None:
 def replace_gold(asked: Question, text: str) -> Question:
     relevant = asked.relevant[0].model_copy(update={"sentences": (text,)})
     return asked.model_copy(update={"relevant": (relevant,)})
+
+
+def test_a_threshold_gates_what_an_engine_without_one_answers(settings: Settings, build: Callable[..., Any]) -> None:
+    build()
+    ungated = settings.model_copy(update={"answers": settings.answers.model_copy(update={"min_confidence": 0.0})})
+    opened = Engine.open(ungated)
+    confidence = opened.ask(QUESTIONS[0].question).confidence
+    at, ((told, *_)) = evaluate(opened, QUESTIONS, threshold=confidence)
+    above, ((lost, *_)) = evaluate(opened, QUESTIONS, threshold=confidence + 0.001)
+    opened.close()
+    assert [found.metrics["false_refusal"].value for found in (at, above)] == [0, 1]
+    assert [found.metrics["chosen.hit@3"].value for found in (at, above)] == [1, 1]
+    assert [found.metrics["cited.hit@3"].value for found in (at, above)] == [1, 0]
+    assert [found.metrics["right.kept"].value for found in (at, above)] == [1, 0]
+    assert (told.loss, lost.loss) == (None, "refused")
+    assert above.about["settings"]["answers"]["min_confidence"] == confidence + 0.001
 
 
 def test_evaluate_notices_that_the_index_changed(settings: Settings, build: Callable[..., Any]) -> None:
@@ -418,11 +399,6 @@ def test_evaluate_notices_that_the_index_changed(settings: Settings, build: Call
     with pytest.raises(EvaluationError, match="changed from generation 1 to 2"):
         evaluate(opened, QUESTIONS, progress=rebuild)
     opened.close()
-
-
-def test_latency_is_median_and_p95_of_each_stage() -> None:
-    answers = [replace(answer(), timings_ms={"total": float(number)}) for number in range(1, 101)]
-    assert latency(answers) == {"total": {"median": 50.5, "p95": 95.05}}
 
 
 @pytest.mark.parametrize("name", ["questions.jsonl", "swapped.jsonl"])

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from qa import metrics
 from qa.metrics import (
+    Statistic,
+    aurc,
+    auroc,
     average_precision,
     bootstrap_difference,
     bootstrap_interval,
@@ -18,8 +21,10 @@ from qa.metrics import (
     citation_recall,
     exact_match,
     ndcg_at,
+    over_all,
     recall_at,
     reciprocal_rank,
+    risk_at,
     token_f1,
     wilson_interval,
 )
@@ -167,6 +172,51 @@ def test_bootstrap_difference_is_paired() -> None:
     assert bootstrap_difference((hard, ones), (better, ones)) == (-high, -low)
 
 
+labelled = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 1.0]), st.booleans()), min_size=1, max_size=30)
+
+
+@given(labelled)
+def test_auroc_counts_the_pairs(questions: list[tuple[float, bool]]) -> None:
+    pairs = [
+        1.0 if high > low else 0.5 if high == low else 0.0
+        for high, positive in questions
+        for low, other in questions
+        if positive and not other
+    ]
+    found = over_all(auroc, [score for score, _ in questions], [float(label) for _, label in questions])
+    assert math.isnan(found) if not pairs else found == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
+
+
+@given(labelled)
+def test_risk_and_coverage_by_answering_one_more_at_a_time(questions: list[tuple[float, bool]]) -> None:
+    # The most confident first, of equals the wrong ones first.
+    wrong = [error for _, error in sorted(questions, key=lambda pair: (-pair[0], not pair[1]))]
+    risks = [sum(wrong[:k]) / k for k in range(1, len(wrong) + 1)]
+    confidences, errors = [score for score, _ in questions], [float(error) for _, error in questions]
+    assert over_all(aurc, confidences, errors) == pytest.approx(sum(risks) / len(risks), abs=1e-12)
+    for k, risk in enumerate(risks, start=1):
+        assert over_all(risk_at((k - 0.5) / len(risks)), confidences, errors) == pytest.approx(risk, abs=1e-12)
+
+
+@pytest.mark.parametrize("statistic", [auroc, aurc, risk_at(0.3)], ids=["auroc", "aurc", "risk"])
+def test_each_resample_is_what_the_questions_that_it_took_give(statistic: Statistic) -> None:
+    draw = np.random.default_rng(2)
+    scores, labels = draw.integers(0, 5, 20) / 4, draw.integers(0, 2, 20).astype(np.float64)
+    picks = draw.integers(0, 20, (50, 20))
+    expected = [over_all(statistic, list(scores[row]), list(labels[row])) for row in picks]
+    assert list(statistic(scores, labels, picks)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_an_interval_holds_an_area_that_is_known() -> None:
+    # Scores N(0, 1) and N(1, 1): the area is the chance that one of the second is larger, Φ(1 / √2) = 0.7602.
+    draw = np.random.default_rng(3)
+    scores = [*draw.normal(0, 1, 300), *draw.normal(1, 1, 300)]
+    labels = [0.0] * 300 + [1.0] * 300
+    low, high = bootstrap_interval(scores, labels, auroc)
+    assert 0.68 < low < 0.7602 < high < 0.82
+    assert (low, high) == bootstrap_interval(scores, labels, auroc)
+
+
 def test_bootstrap_refuses_what_has_no_interval() -> None:
     with pytest.raises(ValueError, match="no values"):
         bootstrap_interval([])
@@ -179,4 +229,4 @@ def test_bootstrap_refuses_what_has_no_interval() -> None:
 
 
 def test_every_public_function_is_listed() -> None:
-    assert all(callable(getattr(metrics, name)) for name in metrics.__all__)
+    assert all(callable(getattr(metrics, name)) for name in set(metrics.__all__) - {"Statistic"})

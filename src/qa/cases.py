@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Literal
 
 from qa.types import Answer, Passage, Sentence
@@ -25,7 +26,7 @@ class Case:
     id: str
     question: str
     gold: tuple[str, ...]
-    as_of: str | None
+    as_of: date | None
     confidence: float
     answered: bool
     loss: Loss | None
@@ -45,7 +46,7 @@ def gated(answer: Answer, threshold: float) -> Answer:
 def case_of(
     identity: str,
     gold: Sequence[str],
-    as_of: str | None,
+    as_of: date | None,
     answer: Answer,
     threshold: float,
     bears: Callable[[Sentence], bool] | None,

@@ -128,7 +128,7 @@ def evaluate(
     cases: list[Case] = []
     answers: list[Answer] = []
     for number, (question, gold) in enumerate(zip(questions, golds, strict=True), start=1):
-        found = engine.ask(question.question, passages=passages, max_sentences=max_sentences)
+        found = engine.ask(question.question, passages=passages, max_sentences=max_sentences, as_of=question.as_of)
         if found.generation != status.generation:
             raise EvaluationError(f"the index changed from generation {status.generation} to {found.generation}")
         answer = gated(found, limit)
@@ -136,7 +136,7 @@ def evaluate(
         case = case_of(question.id, _expected(question), question.as_of, found, limit, _bearing(gold))
         cases.append(case)
         if gold.pieces:
-            rankings = engine.rankings(question.question, DEPTH)
+            rankings = engine.rankings(question.question, DEPTH, as_of=question.as_of)
             scores = score_rankings(rankings, gold) | score_answer(answer, gold, question.answer)
             scores |= score_chosen(case, (1, 3))
         else:

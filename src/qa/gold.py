@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,7 @@ class Question(_Line):
     kind: Literal["single", "multi", "unanswerable"]
     needs: int = Field(1, ge=1)
     relevant: tuple[Relevant, ...] = ()
-    as_of: str | None = None
+    as_of: date | None = None
     swap: Swap | None = None
 
     @model_validator(mode="after")

@@ -85,7 +85,7 @@ def _ask(engine: Engine, questions: Sequence[QuizQuestion], answerable: dict[str
     cases: list[Case] = []
     answers: list[Answer] = []
     for number, question in enumerate(questions, start=1):
-        found = engine.ask(question.question)
+        found = engine.ask(question.question, as_of=question.as_of)
         answers.append(found)
         scored[question.id], case = _score(engine, question, found, answerable[question.id], threshold)
         cases.append(case)
@@ -112,14 +112,14 @@ def _score(
         return bears(sentence.text, question.answers)
 
     gold = bearing if answerable else None
-    case = case_of(question.id, question.answers, question.as_of.isoformat(), found, threshold, gold)
+    case = case_of(question.id, question.answers, question.as_of, found, threshold, gold)
     answer = gated(found, threshold)
     if not answerable:
         return score_refusal(answer) | score_confidence(case, answerable=False), case
     refused = answer.status != "answered"
     scores: Scores = {"answered": (float(not refused), 1), "false_refusal": (float(refused), 1)}
-    scores |= _score_passages(engine.rankings(question.question, DEPTH), question.answers)
-    more = engine.ask(question.question, max_sentences=MORE_SENTENCES)
+    scores |= _score_passages(engine.rankings(question.question, DEPTH, as_of=question.as_of), question.answers)
+    more = engine.ask(question.question, max_sentences=MORE_SENTENCES, as_of=question.as_of)
     wider = case_of(question.id, question.answers, None, more, threshold, bearing)
     scores |= score_chosen(case, SENTENCES) | score_chosen(wider, (MORE_SENTENCES,))
     if answer.citations:

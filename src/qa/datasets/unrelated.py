@@ -42,12 +42,12 @@ def evaluate_out_of_corpus(request: Request) -> Evaluated:
     for name, corpus in corpora.items():
         with corpus_engine(replace(request, index=None), name, corpus) as engine:
             for number, question in enumerate(questions, start=1):
-                found = engine.ask(question.question)
+                found = engine.ask(question.question, as_of=question.as_of)
                 answers.append(found)
                 identity = f"{name}:{question.id}"
                 scores = score_refusal(gated(found, threshold))
                 scored[identity] = scores | {f"false_answer.{name}": scores["false_answer"]}
-                cases.append(case_of(identity, (), question.as_of.isoformat(), found, threshold, None))
+                cases.append(case_of(identity, (), question.as_of, found, threshold, None))
                 request.progress(f"asking {name}", number, len(questions))
             status = engine.status()
             counts = {key: count + getattr(status, key) for key, count in counts.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qa.datasets.base import Evaluated, Request
 from qa.datasets.corpus import corpus_engine
+from qa.errors import EvaluationError
 from qa.evaluation import evaluate
 from qa.gold import load_questions
 from qa.resources import starter_corpus
@@ -28,6 +29,8 @@ def evaluate_swapped(request: Request) -> Evaluated:
 
 def _evaluate(request: Request, dataset: str, path: Path, corpus: Path | None) -> Evaluated:
     questions = [question for question in load_questions(path) if request.split in ("all", question.split)]
+    if not questions:
+        raise EvaluationError(f"{path} has no questions of split {request.split}: dev, test or all")
     with corpus_engine(request, "starter", corpus) as engine:
         report, cases = evaluate(
             engine,

@@ -90,6 +90,7 @@ def evaluate_ranking(
     counts as missed. Raises `EvaluationError`.
     """
     ranker = _Ranker(documents, request)
+    ranker.check(questions)
     scored: dict[str, Scores] = {}
     cases: list[Case] = []
     timings: list[dict[str, float]] = []
@@ -152,6 +153,21 @@ class _Ranker:
         if not isinstance(answerer, ExtractiveAnswerer):
             raise EvaluationError(f"the {answerer.name} answerer does not rank sentences: use the extractive one")
         self.answerer = answerer
+
+    def check(self, questions: Sequence[Asked]) -> None:
+        """Raise `EvaluationError` when there is no question, or one names a document or sentence that is not there."""
+        if not questions:
+            raise EvaluationError("the data set has no questions")
+        for asked in questions:
+            for document in asked.documents:
+                if document not in self.articles:
+                    raise EvaluationError(f"question {asked.id} is about {document}, which is no document")
+            for document, index in sorted(asked.gold):
+                if not 0 <= index < len(self.sentences[document]):
+                    raise EvaluationError(
+                        f"question {asked.id} names sentence {index} of {document}, which has"
+                        f" {len(self.sentences[document])}"
+                    )
 
     def rank(self, asked: Asked) -> tuple[Ranked, dict[str, float]]:
         """Rank the sentences of a question's documents; the stages took so many milliseconds."""

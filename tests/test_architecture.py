@@ -16,7 +16,8 @@ LEVELS: list[set[str]] = [
     {"sentences", "times", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
     {"lexical", "storage"},
     {"chunks", "catalog", "support"},
-    {"citations", "answerers"},
+    {"citations", "scorers"},
+    {"answerers"},
     {"snapshot"},
     {"index", "retrieval"},
     {"engine"},
@@ -28,11 +29,11 @@ LEVELS: list[set[str]] = [
     {"cli"},
     {"__main__", "__init__"},
 ]
-SEAMS = {"readers", "embedders", "stores", "answerers", "datasets"}
+SEAMS = {"readers", "embedders", "stores", "scorers", "answerers", "datasets"}
 
 HOMES = {
-    "sentence_transformers": {"embedders/sentence_transformer.py"},
-    "torch": {"embedders/export.py"},
+    "sentence_transformers": {"embedders/sentence_transformer.py", "scorers/cross_encoder.py"},
+    "torch": {"embedders/export.py", "scorers/cross_encoder.py"},
     "onnxruntime": {"embedders/onnx.py", "embedders/export.py"},
     "faiss": {"stores/faiss.py", "stores/ivf.py"},
     "tiktoken": {"tokens.py"},

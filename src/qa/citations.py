@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from qa.errors import CitationError
 from qa.support import check_support
-from qa.types import Article, Citation, Passage, Sentence, Statement, Support
+from qa.types import Article, Citation, Passage, Sentence, ShortAnswer, Statement, Support
 
-__all__ = ["Cited", "cite"]
+__all__ = ["Cited", "cite", "cited_short_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,18 @@ def cite(statements: Sequence[Statement], passages: Sequence[Passage]) -> Cited:
     )
     cited = tuple(articles[article_id] for article_id in dict.fromkeys(c.article_id for c in citations))
     return Cited(tuple(kept), citations, cited, dropped)
+
+
+def cited_short_answer(short: ShortAnswer | None, cited: Cited) -> ShortAnswer | None:
+    """Return a short answer if the sentence that it stands in is cited.
+
+    Raises `CitationError` when it is not a part of that sentence.
+    """
+    if short is None or all((c.article_id, c.sentence_index) != short.sentence.key for c in cited.citations):
+        return None
+    if not short.sentence.start <= short.start < short.end <= short.sentence.end:
+        raise CitationError(f"short answer {short.start}:{short.end} is outside of sentence {short.sentence.key}")
+    return short
 
 
 def _require_retrieved(statement: Statement, retrieved: dict[tuple[str, int], Sentence]) -> None:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from qa.answerers import load_answerer
-from qa.citations import cite
+from qa.citations import cite, cited_short_answer
 from qa.embedders import load_embedder
 from qa.errors import EmbedderError, IndexMissing, QAError, QuestionError
-from qa.protocols import Answerer, Embedder
+from qa.protocols import Answerer, Embedder, Scorer
 from qa.retrieval import Retriever
+from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
 from qa.times import time_note
@@ -100,6 +101,7 @@ class Engine:
         """Use `open`. Without an embedder the one that the settings name is loaded with the first generation."""
         self.settings = settings
         self._embedder = embedder
+        self._scorer: Scorer | None = None
         self._folder = open_folder(settings)
         self._live: _Live | None = None
         self._problem: QAError | None = None
@@ -172,6 +174,7 @@ class Engine:
                 generation=live.snapshot.generation.number,
                 timings_ms={stage: round(value, 2) for stage, value in timings.items()},
                 notes=(time_note(found.scope),) if found.scope else (),
+                short_answer=cited_short_answer(draft.short_answer, cited),
             )
 
     def search(
@@ -262,6 +265,8 @@ class Engine:
         try:
             if self._embedder is None:
                 self._embedder = load_embedder(self.settings.embedding, self.settings.paths.cache, prepare=False)
+            if self._scorer is None:
+                self._scorer = load_scorer(self.settings.answers.scorer)
             snapshot = Snapshot.open(generation, self._embedder)
         except BaseException:
             generation.close()
@@ -269,7 +274,8 @@ class Engine:
         retriever = Retriever(
             snapshot.catalog, snapshot.store, snapshot.lexical, self._embedder, self.settings.retrieval
         )
-        return _Live(snapshot, retriever, load_answerer(self.settings.answers, self._embedder, snapshot.lexical.idf))
+        answerer = load_answerer(self.settings.answers, self._embedder, snapshot.lexical.idf, self._scorer)
+        return _Live(snapshot, retriever, answerer)
 
     @contextmanager
     def _pin(self) -> Iterator[_Live]:

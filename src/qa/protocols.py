@@ -1,8 +1,8 @@
-"""The four seams. Each has at least two implementations under one shared contract test.
+"""The five seams. Each has at least two implementations under one shared contract test.
 
-A reader turns files into articles, an embedder turns text into vectors, a store finds the nearest vectors, an answerer
-turns passages into statements. Adding one: a file in the seam's folder, a branch in its factory, a line in the contract
-test's parameters.
+A reader turns files into articles, an embedder turns text into vectors, a store finds the nearest vectors, a scorer
+judges sentences, an answerer turns passages into statements. Adding one: a file in the seam's folder, a branch in its
+factory, a line in the contract test's parameters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa.errors import ReaderError
-from qa.types import Article, Draft, Hit, Passage
+from qa.types import Article, Draft, Hit, Passage, SentenceScore
 
 __all__ = [
     "Answerer",
@@ -24,6 +24,7 @@ __all__ = [
     "FileSource",
     "FloatArray",
     "IdArray",
+    "Scorer",
     "TokenCounter",
     "VectorStore",
 ]
@@ -116,6 +117,16 @@ class VectorStore(Protocol):
 
     def save(self, files: FileSink) -> None:
         """Write everything that `load` needs into a generation that is being made."""
+        ...
+
+
+class Scorer(Protocol):
+    """Reads passages with a question in mind. Equal input gives equal scores, whatever else is scored."""
+
+    name: str
+
+    def score(self, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
+        """Return a score for each sentence of each passage, in their order."""
         ...
 
 

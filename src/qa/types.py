@@ -25,6 +25,8 @@ __all__ = [
     "Passage",
     "Reason",
     "Sentence",
+    "SentenceScore",
+    "ShortAnswer",
     "Statement",
     "Status",
     "Support",
@@ -150,6 +152,33 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class SentenceScore:
+    """What a scorer says of one sentence: `answers` is a logit, comparable between the sentences of one question.
+
+    `span` is the part that answers, in code points of the sentence's text, and `margin` the logit by which it beats
+    "no answer here"; None where the scorer looks for no spans.
+    """
+
+    answers: float
+    margin: float | None = None
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShortAnswer:
+    """The words of a sentence that answer: ``article.text[start:end] == text``, inside the sentence."""
+
+    sentence: Sentence
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        """The words themselves."""
+        return self.sentence.text[self.start - self.sentence.start : self.end - self.sentence.start]
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One sentence of an answer before it is cited: its text and the source sentences that say it (never none).
 
@@ -163,10 +192,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an answerer returns: statements in reading order (none: it refuses) and its confidence in [0, 1]."""
+    """What an answerer returns: statements in reading order (none: it refuses) and its confidence in [0, 1].
+
+    `short_answer` stands in a source of one of the statements; None where the answerer is not sure of one.
+    """
 
     statements: tuple[Statement, ...]
     confidence: float
+    short_answer: ShortAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +267,7 @@ class Answer:
     generation: int
     timings_ms: dict[str, float]
     notes: tuple[Note, ...] = ()
+    short_answer: ShortAnswer | None = None
 
     @property
     def text(self) -> str:

@@ -1,89 +1,73 @@
 """The default answerer: the best sentences of the best passages, word for word, or a refusal.
 
-Every sentence of the passages gets cheap features (how much of the question it covers, whether it holds the kind of
-thing that was asked for, where its passage ranks); the most promising ones are also compared with the question by
-embedding. A logistic model turns the features into the probability that the sentence answers; the best sentence's
-probability is the answer's confidence. `eval/fit_extractive.py` fits the weights on the development questions.
+Every sentence of the passages gets cheap signals (`qa.answerers.signals`). The scorer reads the best passages and says
+how well each sentence answers and which of its words do; without a scorer the most promising sentences are compared
+with the question by embedding. A logistic model turns all of it into the probability that a sentence answers, a second
+one into the confidence that the answer is right. `eval/fit_extractive.py` fits both on development questions.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-
+from qa.answerers.signals import Candidate, Question, candidates, words
 from qa.chunks import embedding_text
-from qa.lexical import terms
-from qa.protocols import Embedder, FloatArray
-from qa.types import Draft, Passage, Sentence, Statement
+from qa.protocols import Embedder, Scorer
+from qa.types import Draft, Passage, Sentence, SentenceScore, ShortAnswer, Statement
 
-__all__ = ["FEATURES", "ExtractiveAnswerer", "ScoredSentence"]
+__all__ = ["CONFIDENCE", "WEIGHTS", "ExtractiveAnswerer", "ScoredSentence"]
 
-FEATURES = ("coverage", "context", "type", "rank", "position", "cosine")
-WEIGHTS = np.array([1.65, 1.62, 0.41, 0.88, 0.2, 3.67], dtype=np.float64)
-BIAS = -5.49
+Model = Mapping[str, float]
+"""A logistic model: a weight for each feature by name, and its "bias"."""
 
+WEIGHTS: dict[str, Model] = {
+    "scorer": {
+        "coverage": 0.5, "context": 0.5, "type": 0.1, "rank": 0.5, "position": 0.1, "recency": 0.5,
+        "answers": 1.0, "margin": 0.2, "agreement": 0.3, "bias": -1.0,
+    },
+    "embedding": {
+        "coverage": 1.65, "context": 1.62, "type": 0.41, "rank": 0.88, "position": 0.2, "recency": 0.0,
+        "cosine": 3.67, "bias": -5.49,
+    },
+}  # fmt: skip
+"""What makes a sentence an answer, by what has read it."""
+CONFIDENCE: dict[str, Model] = {
+    "scorer": {"best": 1.0, "missing": -1.0, "bias": 0.0},
+    "embedding": {"best": 1.0, "bias": 0.0},
+}
+"""What makes an answer right, by what has read its sentences."""
+
+READ_PASSAGES = 20
+"""Passages that the scorer reads, the dearest step of an answer."""
 EMBEDDED_SENTENCES = 6
-"""Sentences that are compared with the question by embedding, the dearest step of an answer; ten chose no better."""
+"""Sentences that are compared with the question by embedding where there is no scorer; ten chose no better."""
+AGREEING = 30
+"""Sentences among which the words that answer are looked for again."""
 KEEP_RATIO = 0.75
 """A further sentence joins the answer when it is at least this probable, relative to the best one."""
 NEAR_COPY = 0.7
 """Share of common terms (Jaccard) from which one sentence repeats another: wire copies are not cited twice."""
-MIN_TERMS = 3
+SURE_MARGIN = 0.0
+"""Margin of the span from which on it is given as the short answer."""
 
-_NUMBER = (
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
-    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|half|dozens?|hundreds?|thousands?|millions?|billions?)\b"
-)
-_EXPECTED = (
-    (re.compile(r"\bwho(?:se|m)?\b", re.I), re.compile(r"\b[^\W\d_a-z]\w+ (?:[^\W\d_a-z]\w*\.? )?[^\W\d_a-z]\w+")),
-    (
-        re.compile(r"\bwhen\b|\b(?:what|which) (?:year|date|day|month)\b", re.I),
-        re.compile(
-            r"\b(?:1[5-9]|20)\d\d\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\b(?:january|february|march|april|may"
-            r"|june|july|august|september|october|november|december)\b",
-            re.I,
-        ),
-    ),
-    (
-        re.compile(
-            r"\bhow (?:many|much|long|old|often|far|large|big)\b|\b(?:number|percent|share|amount|level|fine|count)\b",
-            re.I,
-        ),
-        re.compile(_NUMBER, re.I),
-    ),
-    (
-        re.compile(r"\bwhere\b|\b(?:what|which|whose) (?:city|country|countries|place|town|state|capital)\b", re.I),
-        re.compile(r"\b(?:in|at|from|near|to|across|of) (?:the )?[^\W\d_a-z]\w+"),
-    ),
-    (
-        re.compile(r"\bwhy\b", re.I),
-        re.compile(r"\b(?:because|after|due to|since|to (?:protect|prevent|avoid|stop))\b", re.I),
-    ),
-)
 _REFERS_BACK = re.compile(
     r"[“\"'‘]?(?:he|she|they|it|this|these|those|that|his|her|their|its|such|both|the (?:former|latter))\b", re.I
-)
-_LIST_ITEM = re.compile(r"[-*•–]\s|\(?\w{1,2}[.)]\s")
-_BOILERPLATE = re.compile(
-    r"^(?:read more|sign up|subscribe|click here|related:|photo(?:graph)?:|image:|file photo|advertisement|share this"
-    r"|all rights reserved|follow us|watch:|copyright\b|correction:)",
-    re.I,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredSentence:
-    """A candidate: its passage, its features in the order of `FEATURES`, and the probability that it answers."""
+    """A candidate with its features by name, the probability that it answers, and the words that do, if known."""
 
     sentence: Sentence
     passage: Passage
     terms: frozenset[str]
-    features: FloatArray
+    features: Mapping[str, float]
     probability: float
+    span: tuple[int, int] | None = None
 
 
 class ExtractiveAnswerer:
@@ -91,95 +75,119 @@ class ExtractiveAnswerer:
 
     name = "extractive"
 
-    def __init__(self, embedder: Embedder, idf: Callable[[str], float], min_confidence: float) -> None:
+    def __init__(
+        self, embedder: Embedder, idf: Callable[[str], float], scorer: Scorer | None, min_confidence: float
+    ) -> None:
         self._embedder = embedder
         self._idf = idf
+        self._scorer = scorer
+        self._model = "scorer" if scorer else "embedding"
         self._min_confidence = min_confidence
 
     def answer(self, question: str, passages: Sequence[Passage], max_statements: int) -> Draft:
-        """Return the best sentences in reading order, or none when the best is less probable than the threshold."""
+        """Return the best sentences in reading order, or none when the confidence is below the threshold."""
         scored = self.score(question, passages)
-        if not scored or scored[0].probability < self._min_confidence:
-            return Draft((), scored[0].probability if scored else 0.0)
-        chosen = _readable(_choose(scored, max_statements))
-        return Draft(tuple(_statement(item) for item in chosen), scored[0].probability)
+        confidence = _logistic(CONFIDENCE[self._model], self.doubts(question, scored)) if scored else 0.0
+        if not scored or confidence < self._min_confidence:
+            return Draft((), confidence)
+        chosen = _choose(scored, max_statements)
+        return Draft(tuple(_statement(item) for item in _readable(chosen)), confidence, _short_answer(chosen[0]))
 
     def score(self, question: str, passages: Sequence[Passage]) -> list[ScoredSentence]:
         """Every usable sentence of the passages with its probability, best first; ties by article and position."""
-        asked = _Question(question, self._idf)
-        candidates = _candidates(asked, passages)
-        if not candidates:
+        asked = Question(question, self._idf)
+        found = candidates(asked, passages)
+        scored = self._read(asked, found, passages) if self._scorer else self._embed(asked, found)
+        return sorted(scored, key=_order, reverse=True)
+
+    def doubts(self, question: str, scored: Sequence[ScoredSentence]) -> dict[str, float]:
+        """Features of `CONFIDENCE` for an answer that begins with the best of `score`'s sentences."""
+        asked, best = Question(question, self._idf), scored[0]
+        return {
+            "best": _log_odds(best.probability),
+            "missing": asked.missing(words(best.passage)),
+            **{name: best.features[name] for name in best.features},
+        }
+
+    def _read(self, asked: Question, found: Sequence[Candidate], passages: Sequence[Passage]) -> list[ScoredSentence]:
+        assert self._scorer is not None
+        read = passages[:READ_PASSAGES]
+        scores = {
+            (passage.chunk.id, sentence.key): score
+            for passage, row in zip(read, self._scorer.score(asked.text, read), strict=True)
+            for sentence, score in zip(passage.sentences, row, strict=True)
+        }
+        judged = [
+            (item, scores[item.passage.chunk.id, item.sentence.key])
+            for item in found
+            if (item.passage.chunk.id, item.sentence.key) in scores
+        ]
+        agreement = _agreement(judged)
+        scored = []
+        for (item, score), agreed in zip(judged, agreement, strict=True):
+            judgement = {"answers": score.answers, "margin": score.margin or 0.0, "agreement": agreed}
+            scored.append(_scored(item, {**item.features, **judgement}, WEIGHTS["scorer"], score.span))
+        return scored
+
+    def _embed(self, asked: Question, found: Sequence[Candidate]) -> list[ScoredSentence]:
+        model = WEIGHTS["embedding"]
+        scored = [_scored(item, {**item.features, "cosine": 0.0}, model) for item in found]
+        # The rest are not compared: they keep a cosine of zero, and so cannot overtake what was.
+        near = sorted(scored, key=_order, reverse=True)[:EMBEDDED_SENTENCES]
+        if not near:
             return []
-        ranked = sorted(candidates, key=_order, reverse=True)
-        near, rest = ranked[:EMBEDDED_SENTENCES], ranked[EMBEDDED_SENTENCES:]
         vectors = self._embedder.embed_documents(
             [embedding_text(item.passage.article.title, item.sentence.text) for item in near]
         )
-        cosines = vectors @ self._embedder.embed_query(question)
-        compared = [_with_cosine(item, float(cosine)) for item, cosine in zip(near, cosines, strict=True)]
-        # The rest were not compared: they keep a cosine of zero, and so cannot overtake what was.
-        return sorted(compared, key=_order, reverse=True) + rest
+        cosines = vectors @ self._embedder.embed_query(asked.text)
+        compared = {}
+        for item, cosine in zip(near, cosines, strict=True):
+            features = {**item.features, "cosine": float(cosine)}
+            compared[item.sentence.key] = replace(item, features=features, probability=_logistic(model, features))
+        return [compared.get(item.sentence.key, item) for item in scored]
 
 
-class _Question:
-    """What a question asks for: its terms with weights, and the kind of thing that answers it."""
-
-    def __init__(self, text: str, idf: Callable[[str], float]) -> None:
-        self.weights = {term: max(idf(term), 0.1) for term in terms(text)}
-        self.total = sum(self.weights.values()) or 1.0
-        self.expected = next((pattern for asked, pattern in _EXPECTED if asked.search(text)), None)
-
-    def coverage(self, found: frozenset[str] | set[str]) -> float:
-        """The share of the question's weight that some terms cover."""
-        return sum(weight for term, weight in self.weights.items() if term in found) / self.total
+def _scored(
+    item: Candidate, features: Mapping[str, float], model: Model, span: tuple[int, int] | None = None
+) -> ScoredSentence:
+    return ScoredSentence(item.sentence, item.passage, item.terms, features, _logistic(model, features), span)
 
 
-def _candidates(asked: _Question, passages: Sequence[Passage]) -> list[ScoredSentence]:
-    """Score each usable sentence once, in the best passage that holds it, without the embedding."""
-    found: dict[tuple[str, int], ScoredSentence] = {}
-    for rank, passage in enumerate(passages, start=1):
-        title = set(terms(passage.article.title))
-        own = [frozenset(terms(sentence.text)) for sentence in passage.sentences]
-        for place, sentence in enumerate(passage.sentences):
-            if sentence.key in found or not _usable(sentence, own[place]):
-                continue
-            around = title.union(*own[max(place - 1, 0) : place + 2])
-            features = _features(asked, rank, sentence, own[place], around)
-            found[sentence.key] = ScoredSentence(sentence, passage, own[place], features, _probability(features))
-    return list(found.values())
+def _agreement(judged: Sequence[tuple[Candidate, SentenceScore]]) -> list[float]:
+    """How much other articles say the same: Σ over them of how well their best sentence with the same words answers."""
+    order = sorted(range(len(judged)), key=lambda i: judged[i][1].answers, reverse=True)[:AGREEING]
+    found = [0.0] * len(judged)
+    texts = {i: _spoken(judged[i][0].sentence.text) for i in order}
+    for i in order:
+        item, score = judged[i]
+        if score.span is None:
+            continue
+        said = _spoken(item.sentence.text[slice(*score.span)])
+        others: dict[str, float] = {}
+        for j in order:
+            article = judged[j][0].sentence.article_id
+            if said.strip() and article != item.sentence.article_id and said in texts[j]:
+                others[article] = max(others.get(article, 0.0), _sigmoid(judged[j][1].answers))
+        found[i] = math.log1p(sum(others.values()))
+    return found
 
 
-def _usable(sentence: Sentence, found: frozenset[str]) -> bool:
-    """Whether a sentence can be a statement: no question, no boilerplate, no headline or link among the paragraphs."""
-    end = sentence.text.rstrip("”’\"')]")[-1:]
-    unfinished = end.isalnum() and not _LIST_ITEM.match(sentence.text)
-    return len(found) >= MIN_TERMS and end != "?" and not unfinished and not _BOILERPLATE.match(sentence.text)
+def _spoken(text: str) -> str:
+    """The words of a text in lower case, with a space before and after each."""
+    return " ".join(["", *re.findall(r"\w+", text.casefold()), ""])
 
 
-def _features(asked: _Question, rank: int, sentence: Sentence, own: frozenset[str], around: set[str]) -> FloatArray:
-    """The features of one sentence in the order of `FEATURES`, its cosine still zero."""
-    fits = 0.0
-    if asked.expected is not None:
-        # A name or number that the question itself gives is no answer to it.
-        fits = 1.0 if any(_new(match, asked) for match in asked.expected.finditer(sentence.text)) else -1.0
-    return np.array(
-        [asked.coverage(own), asked.coverage(around), fits, 1.0 / rank, 1.0 / (1 + sentence.index), 0.0],
-        dtype=np.float32,
-    )
+def _logistic(model: Model, features: Mapping[str, float]) -> float:
+    return _sigmoid(model["bias"] + sum(weight * features[name] for name, weight in model.items() if name != "bias"))
 
 
-def _new(match: re.Match[str], asked: _Question) -> bool:
-    return any(term not in asked.weights for term in terms(match.group())) or not terms(match.group())
+def _sigmoid(value: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(min(value, 500.0), -500.0)))
 
 
-def _with_cosine(item: ScoredSentence, cosine: float) -> ScoredSentence:
-    features = item.features.copy()
-    features[-1] = cosine
-    return ScoredSentence(item.sentence, item.passage, item.terms, features, _probability(features))
-
-
-def _probability(features: FloatArray) -> float:
-    return 1.0 / (1.0 + math.exp(-(float(features @ WEIGHTS) + BIAS)))
+def _log_odds(probability: float) -> float:
+    inside = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(inside / (1 - inside))
 
 
 def _order(item: ScoredSentence) -> tuple[float, str, int]:
@@ -214,3 +222,10 @@ def _statement(item: ScoredSentence) -> Statement:
         place = item.sentence.index - item.passage.chunk.first
         context = item.passage.sentences[place - 1] if place > 0 else item.passage.before
     return Statement(item.sentence.text, (item.sentence,), context)
+
+
+def _short_answer(best: ScoredSentence) -> ShortAnswer | None:
+    if best.span is None or best.features["margin"] < SURE_MARGIN:
+        return None
+    start, end = best.span
+    return ShortAnswer(best.sentence, best.sentence.start + start, best.sentence.start + end)

@@ -22,6 +22,7 @@ from qa.errors import EvaluationError
 from qa.lexical import LexicalIndex
 from qa.metrics import average_precision, reciprocal_rank
 from qa.report import Report, Scores, describe, latency, summarize
+from qa.scorers import load_scorer
 from qa.types import Article, Chunk, Draft, Passage, Sentence
 
 __all__ = ["Asked", "Document", "Key", "Ranked", "evaluate_ranking", "score_ranking"]
@@ -149,7 +150,7 @@ class _Ranker:
             self.passages[article.id] = tuple(passages)
         # Whether to refuse is measured from the confidence, so nothing may be refused here.
         ungated = settings.answers.model_copy(update={"min_confidence": 0.0})
-        answerer = load_answerer(ungated, embedder, self._lexical.idf)
+        answerer = load_answerer(ungated, embedder, self._lexical.idf, load_scorer(settings.answers.scorer))
         if not isinstance(answerer, ExtractiveAnswerer):
             raise EvaluationError(f"the {answerer.name} answerer does not rank sentences: use the extractive one")
         self.answerer = answerer

@@ -26,7 +26,7 @@ from qa.embedders.onnx import ABOUT, FORMAT, MODEL, TOKENIZER, OnnxEmbedder
 from qa.embedders.samples import SAMPLES
 from qa.errors import EmbedderError
 
-__all__ = ["EXPORTER", "export_folder", "export_model"]
+__all__ = ["EXPORTER", "export_folder", "export_model", "quantize"]
 
 EXPORTER = "2"
 """Recorded in the fingerprint: change it with anything that changes vectors."""
@@ -82,7 +82,7 @@ def _export(source: ModelSource, quantization: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     _write_graph(model, pooling, folder / MODEL)
     if quantization == "int8":
-        _quantize(folder / MODEL)
+        quantize(folder / MODEL)
     shutil.copyfile(source.folder / "tokenizer.json", folder / TOKENIZER)
     about = _describe(model, source, pooling, f"onnx-{quantization}", folder)
     about["lowest_cosine"] = _lowest_cosine(model, about, folder)
@@ -135,7 +135,7 @@ def _write_graph(model: Any, pooling: str, path: Path) -> None:
         ).save(str(path))
 
 
-def _quantize(path: Path) -> None:
+def quantize(path: Path) -> None:
     """Turn weights to int8 in place; activations follow at run time.
 
     A scale per channel keeps what retrieval needs (docs/decisions/embedding.md); 7 bits of 8 cannot overflow the 16-bit

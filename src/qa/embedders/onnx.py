@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from qa.errors import EmbedderError
 from qa.protocols import FloatArray
 
-__all__ = ["ABOUT", "MODEL", "TOKENIZER", "OnnxEmbedder", "readable_start"]
+__all__ = ["ABOUT", "MODEL", "TOKENIZER", "OnnxEmbedder", "open_session", "readable_start"]
 
 ABOUT, MODEL, TOKENIZER = "export.json", "model.onnx", "tokenizer.json"
 FORMAT = 1
@@ -46,7 +46,7 @@ class OnnxEmbedder:
         self._cutting = _tokenizer(tokenizer)
         self._cutting.enable_truncation(int(about["max_length"]))
         self._counting = functools.cache(lambda: _tokenizer(tokenizer))  # asking counts nothing and starts sooner
-        self._session = _session(model)
+        self._session = open_session(model)
         self._threads = threads or os.cpu_count() or 1
         # A question is embedded by retrieval and again by the answerer.
         self._query_vector = functools.lru_cache(_QUERIES_KEPT)(lambda text: self._run(self._tokens([text])[0]))
@@ -117,7 +117,8 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _session(model: bytes) -> Any:
+def open_session(model: bytes) -> Any:
+    """Open a model for one thread at a time and input. Raises `EmbedderError`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -131,7 +132,7 @@ def _session(model: bytes) -> Any:
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:  # noqa: BLE001  (onnxruntime has a dozen classes for it and no common base)
-        raise EmbedderError(f"onnxruntime cannot load the prepared model: {error}") from None
+        raise EmbedderError(f"onnxruntime cannot load the model: {error}") from None
 
 
 def _verified(path: Path, expected: str) -> bytes:

@@ -1,0 +1,60 @@
+"""Turn a trained scorer into the file that ships: its layers as ONNX in int8, with the recipe's figures beside it.
+
+python eval/export_scorer.py build/scorer/last.pt src/qa/scorers/model/scorer.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from train_scorer import Scorer, load_checkpoint
+
+from qa.embedders.export import quantize
+from qa.embedders.models import file_sha256
+from qa.scorers.encoding import MAX_PIECES
+
+
+class FromVectors(torch.nn.Module):
+    """Vectors (1, length, dimension) of word pieces and their types (1, length) to logits (1, length, 3)."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        super().__init__()
+        self.scorer = scorer
+
+    def forward(self, vectors: Any, types: Any) -> Any:
+        states = self.scorer.encoder(inputs_embeds=vectors, token_type_ids=types).last_hidden_state
+        return self.scorer.head(states)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--float", action="store_true", help="keep 32-bit weights, to compare with")
+    options = parser.parse_args()
+    # "Eager" attention, as the embedding model is exported: one text needs no mask.
+    model = FromVectors(load_checkpoint(options.checkpoint, attention="eager")).eval()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        length = torch.export.Dim("length", min=2, max=MAX_PIECES)
+        torch.onnx.export(
+            model,
+            (torch.zeros(1, 12, model.scorer.encoder.config.hidden_size), torch.zeros(1, 12, dtype=torch.long)),
+            dynamo=True,
+            dynamic_shapes={"vectors": {1: length}, "types": {1: length}},
+            input_names=["vectors", "types"],
+            output_names=["logits"],
+            opset_version=20,
+            external_data=False,
+            verbose=False,
+        ).save(str(options.out))
+    if not options.float:
+        quantize(options.out)
+    print(options.out, options.out.stat().st_size, "bytes, SHA-256", file_sha256(options.out))
+
+
+if __name__ == "__main__":
+    main()

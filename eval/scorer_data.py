@@ -1,0 +1,303 @@
+"""Training examples for the sentence scorer, from SQuAD 2.0 (half of its dev set) and FEVER (as released in ERASER).
+
+An example is a question, a title and consecutive sentences, with what the scorer should say of each sentence: 1
+answers, 0 does not, between them is doubt. Both sets are CC BY-SA; nothing else is read. Every epoch draws its own
+windows and negatives, from a seeded generator.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from qa.lexical import LexicalIndex
+from qa.sentences import split_sentences
+
+HELD_OUT = ("Huguenot", "Packet_switching", "Warsaw")
+"""SQuAD articles that are never trained on."""
+NEIGHBOURS = 12
+"""Paragraphs that BM25 finds for a question, from which its negatives come."""
+WINDOW_CHARACTERS = 700
+PLAIN = 0.25
+"""Share of examples without a title."""
+
+_ENTITY = re.compile(r"\b[A-Z][\w'’-]+(?: (?:of |the |de )?[A-Z][\w'’-]+)*|\b\d[\d,.]*\d\b|\b\d\b")
+_ASKING = re.compile(
+    r"(?:Wh(?:at|o|om|ose|en|ere|ich|y)|How|In|On|At|The|An?|Of|By|For|From|To|During|After|Before|Is|Are|Was|Were|Did"
+    r"|Does|Do|Has|Have|Had|Can|Could|Name)"
+)
+"""Words that open questions, written with a capital there, and are no names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """`labels` has one number a sentence. `span`: (sentence, start, end) of the answer; None is "no answer here".
+
+    `spanned` is False where the set has no answer spans to learn from.
+    """
+
+    question: str
+    title: str
+    sentences: tuple[str, ...]
+    labels: tuple[float, ...]
+    span: tuple[int, int, int] | None = None
+    spanned: bool = False
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Sentences of one SQuAD paragraph with their start in its text."""
+
+    title: str
+    text: str
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        return split_sentences(self.text)
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        return [self.text[start:end] for start, end in self.spans]
+
+    def locate(self, start: int, end: int) -> tuple[int, int, int] | None:
+        """The sentence that holds ``text[start:end]`` and the span inside it."""
+        for number, (first, last) in enumerate(self.spans):
+            if first <= start and end <= last:
+                return number, start - first, end - first
+        return None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A SQuAD question with its paragraph; `spans` are the annotators' answers, none if it has none.
+
+    `near` is the sentence of the plausible wrong answer of an unanswerable question.
+    """
+
+    id: str
+    question: str
+    paragraph: Paragraph
+    spans: tuple[tuple[int, int, int], ...]
+    answers: tuple[str, ...]
+    near: int | None
+
+
+def squad(folder: Path) -> dict[str, list[Asked]]:
+    """The questions of each article, by title."""
+    path = folder / "squad2-half" / "dev-half-v2.0.json.gz"
+    articles: dict[str, list[Asked]] = {}
+    for article in json.loads(gzip.decompress(path.read_bytes()))["data"]:
+        for part in article["paragraphs"]:
+            paragraph = Paragraph(article["title"].replace("_", " "), part["context"])
+            articles.setdefault(article["title"], []).extend(_asked(item, paragraph) for item in part["qas"])
+    return articles
+
+
+def _asked(item: dict[str, Any], paragraph: Paragraph) -> Asked:
+    def located(answers: Sequence[dict[str, Any]]) -> list[tuple[int, int, int]]:
+        spans = (paragraph.locate(a["answer_start"], a["answer_start"] + len(a["text"])) for a in answers)
+        return [span for span in spans if span]
+
+    plausible = located(item.get("plausible_answers", ()))
+    return Asked(
+        item["id"],
+        " ".join(item["question"].split()),
+        paragraph,
+        tuple(located(item["answers"])),
+        tuple(dict.fromkeys(answer["text"] for answer in item["answers"])),
+        plausible[0][0] if plausible else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A FEVER claim with the sentences of one document and those among them that are its evidence."""
+
+    text: str
+    document: str
+    supported: bool
+    evidence: frozenset[int]
+
+
+def fever(folder: Path) -> tuple[list[Claim], dict[str, tuple[str, ...]]]:
+    """Claims whose evidence stands in a document at hand, one for each such document; documents as sentences."""
+    path = folder / "fever"
+    documents = {
+        item["doc"]: tuple(untokenize(sentence) for sentence in item["sentences"])
+        for item in _lines(path / "docs.jsonl.gz")
+    }
+    claims = []
+    for item in _lines(path / "claims.jsonl.gz"):
+        evidence: dict[str, set[int]] = {}
+        for group in item["evidence"]:
+            for document, start, end in group:
+                evidence.setdefault(document, set()).update(range(start, end))
+        for document, sentences in evidence.items():
+            if document in documents:
+                claims.append(Claim(item["claim"], document, item["label"] == "SUPPORTS", frozenset(sentences)))
+    return claims, documents
+
+
+def held_out(document: str) -> bool:
+    """Whether a FEVER document is kept from training: one in ten, by its name's hash."""
+    return int(sha256(document.encode()).hexdigest(), 16) % 10 == 0
+
+
+def untokenize(text: str) -> str:
+    """Undo Penn Treebank tokenization as far as reading needs it."""
+    for mark, sign in (("-LRB-", "("), ("-RRB-", ")"), ("-LSB-", "["), ("-RSB-", "]"), ("``", "“"), ("''", "”")):
+        text = text.replace(mark, sign)
+    text = re.sub(r" ([,.;:!?%)\]”]|'s\b|'re\b|'ve\b|'ll\b|'d\b|'m\b|n't\b|')", r"\1", text)
+    return re.sub(r"([(\[“$]) ", r"\1", text)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+class Examples:
+    """Draws the training examples of an epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._asked = [item for title, items in squad(folder).items() if title not in HELD_OUT for item in items]
+        self._paragraphs = list({id(item.paragraph): item.paragraph for item in self._asked}.values())
+        index = LexicalIndex.empty()
+        index.add(range(len(self._paragraphs)), [f"{p.title}\n{p.text}" for p in self._paragraphs])
+        self._near = {
+            item.id: [self._paragraphs[hit.chunk_id] for hit in index.search(item.question, NEIGHBOURS)]
+            for item in self._asked
+        }
+        self._names: dict[str, list[str]] = {}
+        for item in self._asked:
+            self._names.setdefault(item.paragraph.title, []).extend(_entities(item.question))
+        claims, self._documents = fever(folder)
+        self._claims = [claim for claim in claims if not held_out(claim.document)]
+        self._titles = {name: untokenize(name.replace("_", " ")).split(" (")[0] for name in self._documents}
+
+    def epoch(self, seed: int) -> list[Example]:
+        """All questions and claims once, each with negatives, in random order."""
+        rng = random.Random(seed)
+        drawn = [example for item in self._asked for example in self._of_question(item, rng)]
+        drawn += [example for claim in self._claims for example in self._of_claim(claim, rng)]
+        rng.shuffle(drawn)
+        return [replace(e, title="") if rng.random() < PLAIN else e for e in drawn]
+
+    def _of_question(self, item: Asked, rng: random.Random) -> Iterator[Example]:
+        sentences = item.paragraph.sentences
+        question = _varied(item.question, rng)
+        if not item.spans:
+            around = item.near if item.near is not None else rng.randrange(len(sentences))
+            first, last = _window(sentences, around, rng)
+            yield self._nothing(question, item.paragraph, first, last)
+            return
+        answering = {number for number, *_ in item.spans}
+        for _ in range(2):
+            span = rng.choice(item.spans)
+            first, last = _window(sentences, span[0], rng)
+            labels = tuple(float(number in answering) for number in range(first, last))
+            where = (span[0] - first, *span[1:])
+            yield Example(question, item.paragraph.title, tuple(sentences[first:last]), labels, where, True)
+        if swapped := self._swapped(item, rng):
+            yield self._nothing(swapped, item.paragraph, first, last)
+        others = [p for p in self._near[item.id] if p is not item.paragraph and not _holds(p.text, item.answers)]
+        if others:
+            paragraph = rng.choice(others)
+            first, last = _window(paragraph.sentences, rng.randrange(len(paragraph.sentences)), rng)
+            yield self._nothing(question, paragraph, first, last)
+        rest = [n for n, text in enumerate(sentences) if n not in answering and not _holds(text, item.answers)]
+        if rest and rng.random() < 0.4:
+            alone = rng.choice(rest)
+            yield self._nothing(question, item.paragraph, alone, alone + 1)
+
+    def _nothing(self, question: str, paragraph: Paragraph, first: int, last: int) -> Example:
+        sentences = tuple(paragraph.sentences[first:last])
+        return Example(question, paragraph.title, sentences, (0.0,) * len(sentences), None, True)
+
+    def _swapped(self, item: Asked, rng: random.Random) -> str | None:
+        """The question about another name or number of the same article, one that its paragraph does not hold."""
+        own = _entities(item.question)
+        if not own:
+            return None
+        old = rng.choice(own)
+        kind = old[0].isdigit()
+        text = item.paragraph.text + item.question
+        others = [name for name in self._names[item.paragraph.title] if name[0].isdigit() == kind and name not in text]
+        return item.question.replace(old, rng.choice(others)) if others else None
+
+    def _of_claim(self, claim: Claim, rng: random.Random) -> Iterator[Example]:
+        sentences, title = self._documents[claim.document], self._titles[claim.document]
+        question = _as_question(claim.text, title, rng) if claim.supported else claim.text
+        # A sentence that refutes a claim is about it and yet does not say it.
+        label = 1.0 if claim.supported else 0.5
+        evidence = sorted(n for n in claim.evidence if n < len(sentences))
+        first, last = _window(sentences, rng.choice(evidence or [0]), rng)
+        labels = tuple(label if number in claim.evidence else 0.0 for number in range(first, last))
+        yield Example(question, title, sentences[first:last], labels)
+        if rng.random() < 0.3:
+            other = rng.choice(list(self._documents))
+            if self._titles[other] not in claim.text and title not in " ".join(self._documents[other]):
+                unrelated = self._documents[other]
+                first, last = _window(unrelated, 0, rng)
+                yield Example(question, self._titles[other], unrelated[first:last], (0.0,) * (last - first))
+
+
+def _window(sentences: Sequence[str], within: int, rng: random.Random) -> tuple[int, int]:
+    """A run of sentences around one: sometimes it alone, sometimes as many as a passage holds."""
+    wanted = rng.choice((1, 1, 1, 2, 3, 3, 4, 5, 6))
+    first, last = within, within + 1
+    while last - first < wanted and (first > 0 or last < len(sentences)):
+        before = first > 0 and (last == len(sentences) or rng.random() < 0.5)
+        first, last = (first - 1, last) if before else (first, last + 1)
+        if sum(map(len, sentences[first:last])) > WINDOW_CHARACTERS:
+            break
+    return first, last
+
+
+def _entities(question: str) -> list[str]:
+    """Names and numbers of a question, without the words that open it."""
+    found = []
+    for match in _ENTITY.finditer(question):
+        words = match.group().split()
+        while words and _ASKING.fullmatch(words[0]):
+            words.pop(0)
+        if words:
+            found.append(" ".join(words))
+    return found
+
+
+def _holds(text: str, answers: Sequence[str]) -> bool:
+    return any(answer.casefold() in text.casefold() for answer in answers)
+
+
+def _varied(question: str, rng: random.Random) -> str:
+    """The question as people also type it."""
+    chance = rng.random()
+    if chance < 0.05:
+        return question.rstrip("? ").lower()
+    return question.rstrip("? ") if chance < 0.1 else question
+
+
+_VERBS = "is|are|was|were|has|have|had|can|could|did|does|will|would"
+
+
+def _as_question(claim: str, title: str, rng: random.Random) -> str:
+    """A claim as it stands, turned into a yes-no question, or asking for its subject."""
+    text = claim.rstrip(". ")
+    chance = rng.random()
+    if not text.startswith(title) or chance < 0.3:
+        return claim
+    rest = text[len(title) :].strip()
+    verb = re.match(rf"({_VERBS})\s+(.+)", rest)
+    if verb and chance < 0.6:
+        return f"{verb[1].capitalize()} {title} {verb[2]}?"
+    return f"{rng.choice(('Who', 'What', 'Which'))} {rest}?" if rest and rest[0].islower() else claim

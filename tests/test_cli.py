@@ -120,6 +120,19 @@ def test_search_shows_the_ranks(indexed: Path) -> None:
     assert "\n3. " not in found.out
 
 
+def test_the_day_of_the_question_is_told_and_can_be_switched_off(indexed: Path) -> None:
+    told = "Articles from about 29 February to 6 March 2024 (the day given) were preferred."
+    for verb in ("ask", "search"):
+        assert told in call(verb, QUESTION, "--as-of", "2024-03-06").out.splitlines()
+        assert "preferred" not in call(verb, QUESTION).out
+        assert "preferred" not in call(verb, QUESTION, "--as-of", "2024-03-06", "--no-dates").out
+        refused(call(verb, QUESTION, "--as-of", "6 March"), 2, "not a day", "2026-01-31")
+    assert {"code": "dates", "message": told} in json.loads(
+        call("ask", QUESTION, "--as-of", "2024-03-06", "--json").out
+    )["notes"]
+    assert told in call("ask", "Which chess opening did the champion prefer?", "--as-of", "2024-03-06").out
+
+
 def test_filters_choose_articles(indexed: Path) -> None:
     assert "Coast Courier" not in call("search", "Tuesday", "--publisher", "river post").out
     assert call("ask", QUESTION, "--from", "2024-03-05").code == 3

@@ -174,6 +174,19 @@ def test_notes(client: TestClient) -> None:
     assert codes == ["single_source", "history_not_used"]
 
 
+def test_the_day_of_the_question(client: TestClient) -> None:
+    told = "Articles from about 29 February to 6 March 2024 (the day given) were preferred."
+    for path in ("/ask", "/v1/search"):
+        notes = {}
+        for more in ({}, {"as_of": None}, {"as_of": "2024-03-06"}, {"as_of": "2024-03-06", "dates": False}):
+            body = client.post(path, json={"question": QUESTION} | more).json()
+            notes[json.dumps(more)] = [note["message"] for note in body["notes"] if note["code"] == "dates"]
+        assert list(notes.values()) == [[], [], [told], []]
+    body = client.post("/v1/search", json={"question": QUESTION, "as_of": "2024-03-06"}).json()
+    assert body["passages"][0]["scores"]["recency"] == 1.0
+    assert {passage["scores"]["recency"] for passage in body["passages"]} >= {0.0, 1.0}
+
+
 def test_engine_block_names_the_generation_that_answered(client: TestClient, engine: Engine) -> None:
     status = engine.status()
     block = ask(client, question=QUESTION)["engine"]

@@ -75,6 +75,7 @@ def found(question: str, as_of: date = ASKED) -> list[tuple[str, str, str]]:
         ("Who ruled after 2020?", "after 2020", "2021-01-01", "2023-03-09"),
         ("What grew between 2019 and 2021?", "between 2019 and 2021", "2019-01-01", "2021-12-31"),
         ("What grew from 2019 to 2021?", "from 2019 to 2021", "2019-01-01", "2021-12-31"),
+        ("How long did the cut of December 2016 last?", "December 2016", "2016-12-01", "2016-12-31"),
         ("Who won in May 2022?", "in May 2022", "2022-05-01", "2022-05-31"),
         ("Who won in may 2022?", "in may 2022", "2022-05-01", "2022-05-31"),
         ("What did the Sept. 2022 report say?", "Sept. 2022", "2022-09-01", "2022-09-30"),
@@ -104,6 +105,7 @@ def test_an_expression_and_its_days(question: str, text: str, first: str, last: 
     "question",
     [
         "Who won the 2018 World Cup?",
+        "Who was the person of 2018?",
         "What did the 2021 budget cut?",
         "What is in the 2021 budget?",
         "Who may stand for president?",
@@ -200,11 +202,14 @@ def days(*texts: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def test_how_well_days_fit() -> None:
     week = TimeScope(ASKED, False, find_times("Who resigned this week?", ASKED))
     asked = days("2023-03-03", "2023-03-09", "2023-02-17", "2023-03-23", "2023-01-20", "")
-    assert recency(asked, week).tolist() == pytest.approx([1, 1, 0.5, 0.5, 0.25, 0])
+    assert recency(asked, week).tolist() == pytest.approx([1, 1, 0.5, 365 / 379, 0.25, 0])
     year = TimeScope(ASKED, False, find_times("Who won in 2021?", ASKED))
-    assert recency(days("2021-01-01", "2021-12-31", "2022-04-01"), year).tolist() == pytest.approx([1, 1, 0.5])
+    asked = days("2020-12-18", "2021-01-01", "2021-12-31", "2022-12-31")
+    assert recency(asked, year).tolist() == pytest.approx([0.5, 1, 1, 0.5])
     before = TimeScope(ASKED, False, find_times("Who ruled before 2020?", ASKED))
-    assert recency(days("1990-05-05", "2019-12-31", "2020-03-31", ""), before).tolist() == pytest.approx([1, 1, 0.5, 0])
+    assert recency(days("1990-05-05", "2019-12-31", "2021-12-30", ""), before).tolist() == pytest.approx(
+        [1, 1, 1 / 3, 0]
+    )
     both = TimeScope(ASKED, False, find_times("Who left in 2018 and retired this week?", ASKED))
     assert recency(days("2018-06-01", "2023-03-05"), both).tolist() == [1, 1]
 
@@ -214,7 +219,8 @@ def test_a_day_that_was_given_prefers_the_week_before_it_and_nothing_after_it() 
     asked = days("2023-03-09", "2023-03-03", "2023-02-17", "2023-03-10", "")
     assert recency(asked, given_day).tolist() == pytest.approx([1, 1, 0.5, 0, 0])
     year = TimeScope(ASKED, True, find_times("Who won in 2021?", ASKED))
-    assert recency(days("2021-06-01", "2023-03-09", "2023-03-10"), year).tolist() == [1, 1, 0]
+    asked = days("2021-06-01", "2023-03-09", "2023-02-17", "2023-03-10")
+    assert recency(asked, year).tolist() == pytest.approx([1, 0.5, 365 / 778, 0])
 
 
 def test_without_a_time_every_day_fits() -> None:

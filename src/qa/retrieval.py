@@ -25,6 +25,8 @@ NEAR_WEIGHT = 0.5
 """Weight of the rankings among the articles near the time, relative to those among all."""
 NEAR = 0.5
 """How well an article fits that is near the time."""
+COMPARABLE = 0.5
+"""Part of the best score of all that a chunk needs in a ranking near the time: a first place among few says little."""
 CURRENT = 7
 """Days for which the newest article makes an archive current: questions are then asked today, else on its day."""
 
@@ -139,7 +141,10 @@ class Retriever:
             near = np.intersect1d(near, among, assume_unique=True)
         if len(near) == 0:
             return whole, _Rankings((), ())
-        return whole, _Rankings(self._store.search(vector, depth, near), self._lexical.search(question, depth, near))
+        return whole, _Rankings(
+            _comparable(self._store.search(vector, depth, near), whole.dense),
+            _comparable(self._lexical.search(question, depth, near), whole.lexical),
+        )
 
     def _fuse(self, whole: _Rankings, near: _Rankings, scope: TimeScope | None) -> list[tuple[int, float]]:
         weights = [self._settings.dense_weight, self._settings.lexical_weight]
@@ -190,3 +195,7 @@ class Retriever:
                 )
             )
         return tuple(passages)
+
+
+def _comparable(hits: Sequence[Hit], whole: Sequence[Hit]) -> list[Hit]:
+    return [hit for hit in hits if hit.score >= COMPARABLE * whole[0].score]

@@ -20,10 +20,9 @@ __all__ = ["Span", "TimeExpression", "TimeScope", "find_times", "recency", "time
 
 WEEK = 7
 """Days, the last one included, of what counts as the present: "this week", "latest", and a moment that was given."""
-BLUR = 14
-"""Days outside a span at which an article fits half as well; a quarter of the span's length where that is more."""
-OPEN_BLUR = 91
-"""The same for a span without a beginning, such as "before 2020"."""
+BEFORE, AFTER = 14, 365
+"""Days before and after a span at which an article fits half as well: what happens is seldom told before, but long
+after."""
 
 _NAMES = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December")  # fmt: skip
@@ -42,7 +41,7 @@ _YEAR = (
 )
 _MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\b\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-_WHEN = r"(?P<when>in|on|during|since|before|after|until|till|by|throughout|of)\s+"
+_WHEN = r"(?P<when>in|on|during|since|before|after|until|till|by|throughout)\s+"
 _PART = (
     r"(?:(?:early|mid|late)[\s-]+|(?:the\s+)?year\s+"
     r"|(?:the\s+)?(?:end|start|beginning|spring|summer|autumn|fall|winter)\s+of\s+)"
@@ -60,13 +59,11 @@ class Span:
     last: date
 
     def fit(self, days: IdArray) -> FloatArray:
-        """How well days (ordinals) fit, float32 of the same shape: 1 inside, 1 / (1 + days away / blur) outside."""
-        away = days - self.last.toordinal()
-        blur = float(OPEN_BLUR)
+        """How well days (ordinals) fit, float32 of the same shape: 1 inside, 1 / (1 + days outside / half-way) else."""
+        away = np.maximum(days - self.last.toordinal(), 0) / AFTER
         if self.first is not None:
-            away = np.maximum(away, self.first.toordinal() - days)
-            blur = max(BLUR, (self.last - self.first).days / 4)
-        return (1 / (1 + np.maximum(away, 0) / blur)).astype(np.float32)
+            away = away + np.maximum(self.first.toordinal() - days, 0) / BEFORE
+        return (1 / (1 + away)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +84,20 @@ class TimeScope:
     given: bool
     expressions: tuple[TimeExpression, ...]
 
-    @property
-    def spans(self) -> tuple[Span, ...]:
-        """The spans of the expressions, and the week that ends with the day that the asker named."""
-        return (*(found.span for found in self.expressions), *((_present(self.as_of),) if self.given else ()))
-
 
 def recency(days: IdArray, scope: TimeScope) -> FloatArray:
     """How well days (ordinals, 0 for an unknown one) fit what a question calls for: float32 in [0, 1], same shape.
 
-    It is the best fit to any span of the scope, 0 for unknown days, and 0 after the day that the asker named. Without
-    a span every day fits.
+    It is the best fit to the span of an expression, or to the week up to the day that the asker named, which counts
+    half beside an expression: the words are nearer to what is meant. 0 for unknown days and after the day named. A
+    scope without either admits every day alike.
     """
-    if not scope.spans:
+    spans = [found.span for found in scope.expressions]
+    fits = np.max([span.fit(days) for span in spans], axis=0) if spans else np.zeros(days.shape, dtype=np.float32)
+    if scope.given:
+        fits = np.maximum(fits, _present(scope.as_of).fit(days) * (0.5 if spans else 1))
+    elif not spans:
         return np.ones(days.shape, dtype=np.float32)
-    fits: FloatArray = np.max([span.fit(days) for span in scope.spans], axis=0)
     fits[days <= 0] = 0
     if scope.given:
         fits[days > scope.as_of.toordinal()] = 0
@@ -358,7 +354,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Span | None
     (_rule(r"last\s+night"), _near(1)),
     (
         _rule(
-            r"(?:the\s+)?(?:latest|newest|most\s+recent|upcoming)|recent|recently|currently|nowadays|these\s+days|tomorrow"
+            r"(?:the\s+)?(?:latest|newest|most\s+recent(?:ly)?|upcoming)|recent|recently|currently|nowadays|these\s+days|tomorrow"
             r"|(?:right\s+)?now|so\s+far|at\s+the\s+moment|(?:the|its|his|her|their)\s+current"
         ),
         _near(WEEK - 1),

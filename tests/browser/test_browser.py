@@ -201,7 +201,14 @@ def test_script_and_server_build_the_same_answer(watch: Callable[..., Watched]) 
         const one = document.querySelector(".exchange").cloneNode(true);
         one.querySelector(".how").remove();
         return JSON.stringify(clean(one)); }"""
-    for question in (QUESTION, "What did the police in Norland do, and who was arrested?", "The price of saffron?"):
+    both = "What did the police in Norland do, and who was arrested?"
+    for question in (
+        QUESTION,
+        both,
+        "The price of saffron?",
+        f"{QUESTION[:-1]} in 2024?",
+        "The price of saffron today?",
+    ):
         watched = watch()
         page = watched.open()
         watched.ask(question)

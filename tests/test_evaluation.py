@@ -16,7 +16,15 @@ from qa.cases import Case, case_of, gated
 from qa.embedders import load_embedder
 from qa.engine import ArticleView, Engine
 from qa.errors import EvaluationError
-from qa.evaluation import evaluate, score_answer, score_chosen, score_confidence, score_rankings, score_refusal
+from qa.evaluation import (
+    evaluate,
+    score_answer,
+    score_chosen,
+    score_confidence,
+    score_rankings,
+    score_refusal,
+    score_short,
+)
 from qa.gold import Gold, Question, load_questions, resolve
 from qa.index import build_index
 from qa.metrics import wilson_interval
@@ -274,6 +282,26 @@ def test_confidence_is_scored_against_being_answerable_and_being_right() -> None
     }
     assert score_confidence(case(True, answered=False), answerable=True)["right.kept"] == (0, 1)
     assert score_confidence(case(False), answerable=True)["right.answered"] == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "answers", "exact", "shared"),
+    [
+        pytest.param("the cup", ("A cup.", "silver cup"), 1, 1, id="the best of several"),
+        pytest.param("silver cup", ("cup",), 0, 2 / 3, id="a word too many"),
+        pytest.param("", ("cup",), 0, 0, id="none where there is one"),
+        pytest.param("", (), 1, 1, id="none where there is none"),
+        pytest.param("cup", (), 0, 0, id="one where there is none"),
+    ],
+)
+def test_a_short_answer_is_compared_with_every_right_one(
+    given: str, answers: tuple[str, ...], exact: float, shared: float
+) -> None:
+    scores = score_short(given, answers)
+    assert scores["short.em"] == (exact, 1)
+    assert scores["short.f1"] == (pytest.approx(shared), 1)
+    assert ("short.em.answerable" in scores, "short.f1.answerable" in scores) == (bool(answers), bool(answers))
+    assert ("short.em.given" in scores) == bool(given)
 
 
 # Cases

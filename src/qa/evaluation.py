@@ -8,7 +8,7 @@ from qa.cases import Case, case_of, gated
 from qa.engine import ArticleView, Engine
 from qa.errors import EvaluationError
 from qa.gold import Gold, Key, Question, resolve
-from qa.metrics import citation_precision, citation_recall, ndcg_at, reciprocal_rank, token_f1
+from qa.metrics import citation_precision, citation_recall, exact_match, ndcg_at, reciprocal_rank, token_f1
 from qa.report import Report, Scores, describe, latency, summarize
 from qa.types import Answer, Passage, Sentence
 
@@ -20,6 +20,7 @@ __all__ = [
     "score_confidence",
     "score_rankings",
     "score_refusal",
+    "score_short",
 ]
 
 DEPTH = 50
@@ -100,6 +101,21 @@ def score_confidence(case: Case, *, answerable: bool) -> Scores:
         scores["right.kept"] = (float(case.answered), 1)
     if case.answered:
         scores["right.answered"] = (float(right), 1)
+    return scores
+
+
+def score_short(given: str, answers: Sequence[str]) -> Scores:
+    """Score a short answer (empty: none given) by the best of the right ones; without any, giving none is right.
+
+    Rajpurkar, Jia & Liang, Know What You Don't Know (ACL 2018).
+    """
+    exact = max(exact_match(given, answer) for answer in answers or ("",))
+    shared = max(token_f1(given, answer) for answer in answers or ("",))
+    scores: Scores = {"short.em": (exact, 1), "short.f1": (shared, 1)}
+    if answers:
+        scores |= {"short.em.answerable": (exact, 1), "short.f1.answerable": (shared, 1)}
+    if given:
+        scores["short.em.given"] = (exact, 1)
     return scores
 
 

@@ -17,7 +17,7 @@ ARTICLES = [
         "title": "Dam reopens",
         "publish_date": "2023/01/04",
         "authors": [],
-        "text": "The Oster Dam reopened on Monday.\n\nThe mayor cut a ribbon and read “The Long River” aloud to the crowd.",
+        "text": "The Oster Dam reopened on Monday.\n\nThe mayor cut a ribbon and read “The Long River” aloud.",
     },
     {
         "url": "https://news.example/goats",
@@ -47,10 +47,12 @@ TREC = (
 )
 # The SHA-256 of the first name, as a number, ends in 0, that of the second in another digit.
 HELD_OUT, TRAINED_ON = "Oster_Dam_0", "Oster_Dam_1"
+BERG = "The engineer Dr. Berg had built the old dam by hand in 1931."
+TURBINES = "Engineers replaced 3 of the 8 turbines in the spring of 2016."
 
 
 def squad(title: str) -> dict[str, Any]:
-    context = "Dr. Berg built the dam in 1931. Engineers replaced 3 of the 8 turbines in 2016. It was loud."
+    context = f"{BERG} {TURBINES} It was very loud at the time, as people recall today."
     span = {"text": "3 of the 8 turbines", "answer_start": context.index("3 of")}
     across = {"text": "1931. Engineers", "answer_start": context.index("1931")}
     questions = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_putting_again_replaces(catalog: Catalog) -> None:
 )
 def test_filters_choose_articles(catalog: Catalog, filters: Filters, expected: set[str]) -> None:
     assert catalog.chunk_ids(filters).tolist() == sorted(chunk_id(a, first) for a in expected for first in (0, 2))
+
+
+def test_every_chunk_has_the_day_of_its_article(catalog: Catalog) -> None:
+    catalog.put(chunked("a_4", published_at="about noon"))
+    ids, days = catalog.chunk_days()
+    expected = {"a_1": date(2024, 3, 4).toordinal(), "a_2": date(2024, 5, 21).toordinal(), "a_3": 0, "a_4": 0}
+    assert dict(zip(ids.tolist(), days.tolist(), strict=True)) == {
+        chunk_id(article, first): day for article, day in expected.items() for first in (0, 2)
+    }
+    assert ids.tolist() == sorted(ids.tolist())
 
 
 def test_files_come_back_equal(catalog: Catalog) -> None:

@@ -274,17 +274,11 @@ class Catalog:
 
     def chunk_days(self) -> tuple[IdArray, IdArray]:
         """Ids of all chunks, ascending, and the days (proleptic ordinals) of their articles; 0 without a date."""
-        rows = self._connection().execute(
-            "SELECT c.id, a.published_on FROM chunks c JOIN articles a ON a.key = c.article ORDER BY c.id"
-        )
-        ordinals: dict[str | None, int] = {None: 0}
-        ids, days = [], []
-        for number, day in rows:
-            if day not in ordinals:
-                ordinals[day] = date.fromisoformat(day).toordinal()
-            ids.append(number)
-            days.append(ordinals[day])
-        return np.array(ids, dtype=np.int64), np.array(days, dtype=np.int64)
+        articles = self._connection().execute("SELECT key, published_on FROM articles")
+        days = {key: date.fromisoformat(day).toordinal() if day else 0 for key, day in articles}
+        chunks = self._connection().execute("SELECT id, article FROM chunks ORDER BY id").fetchall()
+        ids = np.array([number for number, _ in chunks], dtype=np.int64)
+        return ids, np.array([days[article] for _, article in chunks], dtype=np.int64)
 
     def counts(self) -> dict[str, int]:
         """Numbers of articles, sentences, passages (chunks) and files."""

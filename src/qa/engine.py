@@ -18,7 +18,7 @@ from datetime import date
 from qa.answerers import load_answerer
 from qa.citations import cite, cited_short_answer
 from qa.embedders import load_embedder
-from qa.errors import EmbedderError, IndexMissing, QAError, QuestionError
+from qa.errors import IndexMissing, ModelError, QAError, QuestionError
 from qa.protocols import Answerer, Embedder, Scorer
 from qa.retrieval import Retriever
 from qa.scorers import load_scorer
@@ -140,7 +140,7 @@ class Engine:
         today, or the newest article's day in an archive that is not current. `dates` says whether articles from the
         time that the question calls for are preferred, by default the setting `retrieval.dates`. Raises
         `QuestionError` for a question that cannot be asked, `IndexMissing`, `IndexMismatch`, `IndexDamaged` or
-        `EmbedderError` when there is nothing to answer from.
+        `ModelError` when there is nothing to answer from.
         """
         started = time.perf_counter()
         question = check_question(question)
@@ -242,7 +242,7 @@ class Engine:
                     return False
                 stamp = None  # opening finds a generation that can stand in, or says what is wrong
             # A model can be prepared later without a change to the index; all else that failed needs one.
-            settled = self._live or (self._problem and not isinstance(self._problem, EmbedderError))
+            settled = self._live or (self._problem and not isinstance(self._problem, ModelError))
             if stamp == self._stamp and settled:
                 return False
             try:

@@ -3,7 +3,7 @@
     QAError                 a message for the user: the offending value and the way out
     ├── SettingsError       a setting is unknown or out of range: fix the named key
     ├── ReaderError         one file or record cannot be read: the build goes on without it
-    ├── EmbedderError       the embedding model cannot be loaded or made
+    ├── ModelError          the embedding model or the scorer cannot be loaded or made
     ├── StoreError          a vector store was given or holds something impossible
     ├── StorageError        a file operation under index/ failed (disk full, permission, I/O)
     ├── IndexMissing        there is no index yet: build one
@@ -25,12 +25,12 @@ __all__ = [
     "ArticleNotFound",
     "CitationError",
     "DataMissing",
-    "EmbedderError",
     "EvaluationError",
     "IndexBusy",
     "IndexDamaged",
     "IndexMismatch",
     "IndexMissing",
+    "ModelError",
     "QAError",
     "QuestionError",
     "ReaderError",
@@ -62,8 +62,8 @@ class ReaderError(QAError):
         super().__init__(f"{path}:{line}: {reason}" if line else f"{path}: {reason}")
 
 
-class EmbedderError(QAError):
-    """The embedding model cannot be found, verified, loaded or exported."""
+class ModelError(QAError):
+    """The embedding model or the scorer cannot be found, verified, loaded or made."""
 
     exit_code = 4
 

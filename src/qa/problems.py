@@ -60,7 +60,7 @@ KINDS: dict[str, Kind] = {
         Kind("index-not-ready", 503, "No index yet", "Put articles into the corpus folder and run `qa index`."),
         Kind("index-damaged", 503, "The index is damaged", "Run `qa index`; the articles themselves are untouched."),
         Kind("index-mismatch", 503, "The index was made with other settings", "Run `qa index --full`."),
-        Kind("model-unavailable", 503, "The embedding model cannot be used", "The `detail` names the file or setting."),
+        Kind("model-unavailable", 503, "A model cannot be used", "The `detail` names the file or setting."),
         Kind("overloaded", 503, "Too many questions at once", "Ask again after the seconds in `Retry-After`."),
         Kind("timeout", 504, "The answer took too long", "Ask again, or ask for fewer passages (`top_k`)."),
     )
@@ -79,7 +79,7 @@ _BY_ERROR: tuple[tuple[type[errors.QAError], str], ...] = (
     (errors.IndexMissing, "index-not-ready"),
     (errors.IndexMismatch, "index-mismatch"),
     (errors.IndexDamaged, "index-damaged"),
-    (errors.EmbedderError, "model-unavailable"),
+    (errors.ModelError, "model-unavailable"),
     (errors.ArticleNotFound, "article-not-found"),
     (errors.IndexBusy, "rebuild-running"),
     (errors.QuestionError, "validation"),

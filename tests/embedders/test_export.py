@@ -15,7 +15,7 @@ from qa.embedders.export import export_folder, export_model
 from qa.embedders.models import find_model
 from qa.embedders.onnx import ABOUT
 from qa.embedders.samples import SAMPLES
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 from qa.settings import EmbeddingSettings, Settings
 
 from .test_models import fake_model
@@ -55,13 +55,13 @@ def test_mean_and_cls_pooling_are_exported(model: Model, pooling: str) -> None:
     ],
 )
 def test_what_is_not_exported_names_the_other_backend(model: Model, message: str) -> None:
-    with pytest.raises(EmbedderError, match=message + '.*set embedding.backend = "sentence_transformer"'):
+    with pytest.raises(ModelError, match=message + '.*set embedding.backend = "sentence_transformer"'):
         export_module._pooling(model)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("in the way")
-    with pytest.raises(EmbedderError, match=r"cannot write the prepared model to .*cache"):
+    with pytest.raises(ModelError, match=r"cannot write the prepared model to .*cache"):
         load_embedder(EmbeddingSettings(), tmp_path / "cache", prepare=True)
 
 
@@ -101,7 +101,7 @@ def test_a_faster_process_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.model
 def test_a_model_that_cannot_be_loaded_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     model = fake_model(tmp_path / "tiny")
-    with pytest.raises(EmbedderError, match="cannot prepare embedding model tiny: .*tiny"):
+    with pytest.raises(ModelError, match="cannot prepare embedding model tiny: .*tiny"):
         load_embedder(EmbeddingSettings(model=str(model)), tmp_path / "cache", prepare=True)
     assert list((tmp_path / "cache" / "models").iterdir()) == []
 
@@ -120,5 +120,5 @@ def test_a_prepared_model_too_far_from_the_original_is_refused() -> None:
         return type("Original", (), {"encode": lambda *_, **__: made})()
 
     assert export_module._lowest_cosine(original(vectors), about, folder) == pytest.approx(1, abs=1e-5)
-    with pytest.raises(EmbedderError, match=r"differ from the original's \(cosine .*, at least 0.95 expected\)"):
+    with pytest.raises(ModelError, match=r"differ from the original's \(cosine .*, at least 0.95 expected\)"):
         export_module._lowest_cosine(original(bent), about, folder)

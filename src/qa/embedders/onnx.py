@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 from qa.protocols import FloatArray
 
 __all__ = ["ABOUT", "MODEL", "TOKENIZER", "OnnxEmbedder", "open_session", "readable_start"]
@@ -53,15 +53,15 @@ class OnnxEmbedder:
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> OnnxEmbedder:
-        """Load a prepared model, checked by hash. Raises `EmbedderError` that names the file at fault."""
+        """Load a prepared model, checked by hash. Raises `ModelError` that names the file at fault."""
         try:
             about = json.loads(_read(folder / ABOUT))
             if about["format"] != FORMAT:
-                raise EmbedderError(f"{folder / ABOUT} has format {about['format']}, this version reads {FORMAT}")
+                raise ModelError(f"{folder / ABOUT} has format {about['format']}, this version reads {FORMAT}")
             model, tokenizer = (_verified(folder / name, about["files"][name]) for name in (MODEL, TOKENIZER))
             return cls(about, model, tokenizer, threads)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EmbedderError(f"prepared model {folder} is damaged: {error!r}") from None
+            raise ModelError(f"prepared model {folder} is damaged: {error!r}") from None
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Word pieces of each text, without truncation and without start and end marks."""
@@ -118,7 +118,7 @@ def _text(text: str) -> str:
 
 
 def open_session(model: bytes) -> Any:
-    """Open a model for one thread at a time and input. Raises `EmbedderError`."""
+    """Open a model for one thread at a time and input. Raises `ModelError`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -132,14 +132,14 @@ def open_session(model: bytes) -> Any:
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:  # noqa: BLE001  (onnxruntime has a dozen classes for it and no common base)
-        raise EmbedderError(f"onnxruntime cannot load the model: {error}") from None
+        raise ModelError(f"onnxruntime cannot load the model: {error}") from None
 
 
 def _verified(path: Path, expected: str) -> bytes:
     data = _read(path)
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
-        raise EmbedderError(f"{path} has SHA-256 {found}, it was written with {expected}")
+        raise ModelError(f"{path} has SHA-256 {found}, it was written with {expected}")
     return data
 
 
@@ -147,4 +147,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise EmbedderError(f"prepared model is damaged: cannot read {path}: {error.strerror}") from None
+        raise ModelError(f"prepared model is damaged: cannot read {path}: {error.strerror}") from None

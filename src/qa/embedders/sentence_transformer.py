@@ -11,7 +11,7 @@ import numpy as np
 
 from qa.embedders.models import ModelSource
 from qa.embedders.onnx import CHARACTERS_PER_TOKEN, readable_start
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 from qa.protocols import FloatArray
 
 __all__ = ["SentenceTransformerEmbedder", "load_sentence_transformer"]
@@ -78,7 +78,7 @@ class SentenceTransformerEmbedder:
 
 
 def load_sentence_transformer(source: ModelSource, device: str = "cpu", attention: str = "sdpa") -> Any:
-    """Load a model from its folder alone: no download, no code from the folder. Raises `EmbedderError`."""
+    """Load a model from its folder alone: no download, no code from the folder. Raises `ModelError`."""
     for name in ("sentence_transformers", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from sentence_transformers import SentenceTransformer
@@ -92,4 +92,4 @@ def load_sentence_transformer(source: ModelSource, device: str = "cpu", attentio
             model_kwargs={"attn_implementation": attention},
         )
     except Exception as error:  # whatever a model's files can raise
-        raise EmbedderError(f"cannot load embedding model {source.name} from {source.folder}: {error}") from error
+        raise ModelError(f"cannot load embedding model {source.name} from {source.folder}: {error}") from error

@@ -13,7 +13,7 @@ SHIPPED = "sourceline"
 def load_scorer(name: str) -> Scorer | None:
     """Load the shipped scorer, none ("none"), or a sentence-transformers cross-encoder by name or path.
 
-    Raises `EmbedderError` when the model is not there or not the one that it should be.
+    Raises `ModelError` when the model is not there or not the one that it should be.
     """
     if name == "none":
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from qa.chunks import embedding_text
 from qa.embedders.models import find_model
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 from qa.types import Passage, SentenceScore
 
 __all__ = ["CrossEncoderScorer"]
@@ -19,7 +19,7 @@ class CrossEncoderScorer:
     """Scores question and sentence (under its title) as a pair. Behind a lock: torch models are not thread-safe."""
 
     def __init__(self, name: str) -> None:
-        """Load from this machine alone: no download, no code from the folder. Raises `EmbedderError`."""
+        """Load from this machine alone: no download, no code from the folder. Raises `ModelError`."""
         source = find_model(name)
         self.name = source.name
         self._lock = threading.Lock()
@@ -30,11 +30,9 @@ class CrossEncoderScorer:
         try:
             self._model: Any = CrossEncoder(str(source.folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:  # whatever a model's files can raise
-            raise EmbedderError(f"cannot load cross-encoder {source.name} from {source.folder}: {error}") from error
+            raise ModelError(f"cannot load cross-encoder {source.name} from {source.folder}: {error}") from error
         if self._model.num_labels != 1:
-            raise EmbedderError(
-                f"{source.name} gives {self._model.num_labels} scores a pair; one that gives 1 is needed"
-            )
+            raise ModelError(f"{source.name} gives {self._model.num_labels} scores a pair; one that gives 1 is needed")
 
     def score(self, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
         """Return the scores of each passage's sentences, in their order."""

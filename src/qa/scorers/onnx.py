@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from qa.embedders.models import DEFAULT_MODEL, find_model
 from qa.embedders.onnx import open_session
-from qa.errors import EmbedderError
+from qa.errors import ModelError
 from qa.protocols import FloatArray
 from qa.scorers.encoding import Encoded, Encoder
 from qa.types import Passage, SentenceScore
@@ -54,11 +54,11 @@ class OnnxScorer:
 
     @classmethod
     def load(cls) -> OnnxScorer:
-        """Load the shipped layers, checked by hash. Raises `EmbedderError`."""
+        """Load the shipped layers, checked by hash. Raises `ModelError`."""
         data = MODEL.read_bytes()
         found = hashlib.sha256(data).hexdigest()
         if found != MODEL_SHA256:
-            raise EmbedderError(f"{MODEL} has SHA-256 {found}, this version has {MODEL_SHA256}: reinstall it")
+            raise ModelError(f"{MODEL} has SHA-256 {found}, this version has {MODEL_SHA256}: reinstall it")
         return cls(data, find_model(DEFAULT_MODEL, verify=False).folder)
 
     def score(self, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
@@ -118,8 +118,8 @@ def word_vectors(path: Path) -> NDArray[np.float32]:
             length = int.from_bytes(file.read(8), "little")
             about: dict[str, Any] = json.loads(file.read(length))[_WORD_VECTORS]
         if about["dtype"] != "F32":
-            raise EmbedderError(f"{path} has word vectors of type {about['dtype']}, F32 expected")
+            raise ModelError(f"{path} has word vectors of type {about['dtype']}, F32 expected")
         start = 8 + length + about["data_offsets"][0]
         return np.memmap(path, np.float32, "r", start, tuple(about["shape"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EmbedderError(f"cannot read the word vectors of {path}: {error!r}") from None
+        raise ModelError(f"cannot read the word vectors of {path}: {error!r}") from None

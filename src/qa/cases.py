@@ -39,7 +39,14 @@ def gated(answer: Answer, threshold: float) -> Answer:
     if answer.confidence >= threshold:
         return answer
     return replace(
-        answer, status="not_found", reason="low_confidence", statements=(), citations=(), articles=(), closest=()
+        answer,
+        status="not_found",
+        reason="low_confidence",
+        statements=(),
+        citations=(),
+        articles=(),
+        closest=(),
+        short_answer=None,
     )
 
 

@@ -57,13 +57,15 @@ class Ranked:
     """All sentences of a question's documents, best first, and the best one's probability.
 
     Sentences that the answerer leaves out stand last, in the order of the documents; `scored` is how many it did not.
-    `draft` is what an answer would have cited, without a threshold.
+    `draft` is what an answer would have cited, without a threshold; `short` the short answer, empty where it gives none
+    or the probability is below the threshold.
     """
 
     keys: tuple[Key, ...]
     scored: int
     probability: float
     draft: Draft
+    short: str = ""
 
 
 def score_ranking(ranked: Ranked, gold: frozenset[Key]) -> Scores:
@@ -95,7 +97,6 @@ def evaluate_ranking(
     scored: dict[str, Scores] = {}
     cases: list[Case] = []
     timings: list[dict[str, float]] = []
-    threshold = request.settings.answers.min_confidence
     for number, asked in enumerate(questions, start=1):
         ranked, times = ranker.rank(asked)
         timings.append(times)
@@ -104,7 +105,7 @@ def evaluate_ranking(
             keys = ranker.rank_pooled(asked.question)
             scored[asked.id]["sentence.p@1.pooled"] = (float(bool(asked.gold.intersection(keys[:1]))), 1)
             scored[asked.id]["sentence.map.pooled"] = (average_precision(keys, asked.gold), 1)
-        cases.append(ranker.case(asked, ranked, threshold))
+        cases.append(ranker.case(asked, ranked))
         request.progress("asking", number, len(questions))
     about = describe(
         dataset,
@@ -130,6 +131,7 @@ class _Ranker:
         self.sentences: dict[str, tuple[Sentence, ...]] = {}
         self.passages: dict[str, tuple[Passage, ...]] = {}
         self._lexical = LexicalIndex.empty()
+        self._threshold = settings.answers.min_confidence
         self._most = settings.retrieval.passages
         count = 0
         for document in documents:
@@ -183,14 +185,15 @@ class _Ranker:
         rest = [s.key for document in asked.documents for s in self.sentences[document] if s.key not in seen]
         best = scored[0].probability if scored else 0.0
         times = {"score": (ranked - started) * 1000, "answer": (answered - ranked) * 1000}
-        return Ranked((*keys, *rest), len(keys), best, draft), times
+        short = draft.short_answer.text if draft.short_answer and best >= self._threshold else ""
+        return Ranked((*keys, *rest), len(keys), best, draft, short), times
 
     def rank_pooled(self, question: str) -> tuple[Key, ...]:
         """The sentences of the best passages of all documents, best first; as many passages as an answer takes."""
         passages = self._ordered(question, self.articles)[: self._most]
         return tuple(item.sentence.key for item in self.answerer.score(question, passages))
 
-    def case(self, asked: Asked, ranked: Ranked, threshold: float) -> Case:
+    def case(self, asked: Asked, ranked: Ranked) -> Case:
         """What happened: the passages and what an answer would have cited."""
         marked = tuple(
             (passage, any(sentence.key in asked.gold for sentence in passage.sentences))
@@ -199,7 +202,7 @@ class _Ranker:
         chosen = tuple(
             (source, source.key in asked.gold) for statement in ranked.draft.statements for source in statement.sources
         )
-        answered = bool(chosen) and ranked.probability >= threshold
+        answered = bool(chosen) and ranked.probability >= self._threshold
         loss: Loss | None = None
         if not asked.gold:
             loss = "wrongly answered" if answered else None

@@ -18,7 +18,7 @@ from qa.datasets.files import Record, data_file, read_records, read_text
 from qa.datasets.strings import bears, folded, stands_in
 from qa.engine import Engine
 from qa.errors import EvaluationError
-from qa.evaluation import DEPTH, score_chosen, score_confidence, score_refusal
+from qa.evaluation import DEPTH, score_chosen, score_confidence, score_refusal, score_short
 from qa.metrics import reciprocal_rank
 from qa.report import Report, Scores, describe, latency, summarize
 from qa.types import Answer, Passage, Sentence
@@ -114,8 +114,11 @@ def _score(
     gold = bearing if answerable else None
     case = case_of(question.id, question.answers, question.as_of, found, threshold, gold)
     answer = gated(found, threshold)
+    # SQuAD's comparison drops straight quotation marks alone.
+    given = folded(answer.short_answer.text) if answer.short_answer else ""
+    short = score_short(given, tuple(map(folded, question.answers)) if answerable else ())
     if not answerable:
-        return score_refusal(answer) | score_confidence(case, answerable=False), case
+        return score_refusal(answer) | score_confidence(case, answerable=False) | short, case
     refused = answer.status != "answered"
     scores: Scores = {"answered": (float(not refused), 1), "false_refusal": (float(refused), 1)}
     scores |= _score_passages(engine.rankings(question.question, DEPTH, as_of=question.as_of), question.answers)
@@ -125,7 +128,7 @@ def _score(
     if answer.citations:
         right = sum(map(bearing, (sentence for sentence, _ in case.chosen)))
         scores["citation.precision"] = (right, len(case.chosen))
-    return scores | score_confidence(case, answerable=True), case
+    return scores | score_confidence(case, answerable=True) | short, case
 
 
 def _score_passages(rankings: dict[str, tuple[Passage, ...]], answers: tuple[str, ...]) -> Scores:

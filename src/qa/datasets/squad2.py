@@ -14,6 +14,7 @@ from qa.datasets.base import Evaluated, Request
 from qa.datasets.files import Record, data_file, read_text
 from qa.datasets.ranking import Asked, Document, Ranked, evaluate_ranking, score_ranking
 from qa.errors import EvaluationError
+from qa.evaluation import score_short
 from qa.report import Scores
 from qa.sentences import split_sentences
 
@@ -83,5 +84,6 @@ def _paragraphs(article: _Article) -> Iterator[tuple[Document, list[Asked]]]:
 
 
 def _score(asked: Asked, ranked: Ranked) -> Scores:
-    scores: Scores = {"auroc.answerable": (ranked.probability, float(bool(asked.gold)))}
+    scores = score_short(ranked.short, asked.answers)
+    scores["auroc.answerable"] = (ranked.probability, float(bool(asked.gold)))
     return scores | score_ranking(ranked, asked.gold) if asked.gold else scores

@@ -50,8 +50,8 @@ _SOURCE: dict[str, Any] = {
 }
 _NOTE = {
     "code": "dates",
-    "message": "Articles from about 1 to 5 October 2026 (“this month”) and 29 September to 5 October 2026 (the day given)"
-    " were preferred.",
+    "message": "Articles from about 1 to 5 October 2026 (“this month”) and 29 September to 5 October 2026"
+    " (the day given) were preferred.",
 }
 _CLOSEST = {
     "article_id": _ID,

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 QUESTION ?= How many customers lost power in the Ukraine blackout?
 
-.PHONY: help install demo test test-slow test-kill lint fix bench eval screenshots clean
+.PHONY: help install demo test test-slow test-kill lint fix bench eval trust screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -52,6 +52,14 @@ bench: install ## Measure speed and memory (NEWS=folder with the articles as JSO
 eval: install ## Measure the answers on eval/questions.jsonl and compare them with eval/baseline.json
 	$(BIN)/qa index --index build/eval-index
 	$(BIN)/qa eval --index build/eval-index --compare eval/baseline.json
+
+# Two cores, because that is what the table is about.
+trust: install ## Measure the trust table of the README (DATA=folder with the data sets: on real news, too)
+	$(BIN)/qa index --index build/eval-index
+	taskset -c 0,1 $(BIN)/qa eval --index build/eval-index --save eval/baseline.json
+	$(if $(DATA),taskset -c 0,1 $(BIN)/qa eval realtimeqa --data $(DATA) --save build/realtimeqa.json)
+	$(BIN)/python eval/trust.py eval/baseline.json $(if $(DATA),build/realtimeqa.json)
+	$(BIN)/python tests/test_docs.py
 
 screenshots: install browser ## Take the pictures of the README
 	$(BIN)/python eval/screenshots.py

@@ -160,7 +160,41 @@ def example_settings() -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-QUICK: dict[str, Callable[[], str]] = {"commands": commands_table, "settings": settings_table, "routes": routes_table}
+def trust_table() -> str:
+    """What `make trust` measured, a column a data set, with 95 % intervals."""
+    names = {"starter": "starter corpus", "realtimeqa": "news of 2023"}
+    rows = {
+        "cited.hit@3": "answer found: among the cited sentences, of the questions that an article answers",
+        "citation.precision": "citation precision: cited sentences that bear the answer",
+        "false_answer": "false answers: of the questions that no article answers",
+        "false_refusal": "false refusals: of the questions that an article answers",
+    }
+    figures = json.loads((ROOT / "eval" / "trust.json").read_text())
+    columns = {names[dataset]: found for dataset, found in figures.items()}
+    counts = [
+        f"{found['about']['questions']} questions, {found['about']['articles']:,} articles"
+        for found in columns.values()
+    ]
+    table = [("measured", *(f"{name} ({count})" for name, count in zip(columns, counts, strict=True)))]
+    table.append(("---",) * len(table[0]))
+    for metric, words in rows.items():
+        cells = [found["metrics"][metric] for found in columns.values()]
+        table.append((words, *(f"{short(m['value'])} ({short(m['low'])}-{short(m['high'])})" for m in cells)))
+    table.append(("median time of an answer", *(f"{found['median_ms']:.0f} ms" for found in columns.values())))
+    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+
+
+def short(share: float) -> str:
+    """A share with two digits behind the point and none before it."""
+    return f"{share:.2f}".removeprefix("0")
+
+
+QUICK: dict[str, Callable[[], str]] = {
+    "commands": commands_table,
+    "settings": settings_table,
+    "routes": routes_table,
+    "trust": trust_table,
+}
 WITH_MODEL: dict[str, Callable[[Path], str]] = {"answer": answer_block, "api": api_block}
 
 

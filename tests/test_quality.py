@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,13 @@ def worse(report: Report, baseline: Mapping[str, Any]) -> dict[str, str]:
 
 def test_nothing_is_worse_than_the_stored_report(report: Report) -> None:
     assert worse(report, load_baseline(EVAL / "baseline.json")) == {}
+
+
+def test_the_trust_table_shows_the_stored_report() -> None:
+    shown = json.loads((EVAL / "trust.json").read_text())["starter"]
+    stored = load_baseline(EVAL / "baseline.json")
+    assert shown["metrics"] == {name: stored["metrics"][name] for name in shown["metrics"]}
+    assert shown["about"]["date"] == stored["about"]["date"]
 
 
 def test_answering_everything_would_be_noticed(report: Report, ask: Callable[..., Report]) -> None:

@@ -1,6 +1,6 @@
 """The command line: one function a verb. Answers go to stdout, everything else to stderr.
 
-Exit codes: 0 done or answered, 1 any other error, 2 usage, 3 no answer found, 4 no index or another model's,
+Exit codes: 0 done or answered, 1 any other error, 2 usage, 3 no answer found, 4 no index or another model's or no data,
 5 some inputs failed and the rest were done, 6 damage found or a comparison failed, 130 interrupted.
 """
 

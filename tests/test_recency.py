@@ -161,11 +161,21 @@ def test_an_archive_that_is_current_is_asked_today(make_settings: Callable[..., 
 
     before = today()
     write(tmp_path / "corpus", "new", "Ada Holt won the Halm regatta.", (before - timedelta(days=6)).isoformat())
-    write(tmp_path / "corpus", "typo", "Berit Voss won the Halm regatta.", "2190-01-01")
     engine = opened(make_settings(tmp_path, **ALWAYS))
     (note,) = engine.ask(f"{QUESTION} this week?").notes
     assert any(f" {day.day} " in note.message and str(day.year) in note.message for day in (before, today()))
     assert "Ada Holt" in engine.ask(f"{QUESTION} this week?", max_sentences=1).text
+    engine.close()
+
+
+def test_an_archive_that_ended_is_asked_on_its_last_day_whatever_is_dated_ahead(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    write(tmp_path / "corpus", "old", "Ada Holt won the Halm regatta.", "2019-06-09")
+    write(tmp_path / "corpus", "typo", "Berit Voss won the Halm regatta.", "2190-01-01")
+    engine = opened(make_settings(tmp_path, **ALWAYS))
+    (note,) = engine.ask(f"{QUESTION} this week?").notes
+    assert note.message == "Articles from about 3 to 9 June 2019 (“this week”) were preferred."
     engine.close()
 
 

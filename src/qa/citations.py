@@ -59,12 +59,16 @@ def cite(statements: Sequence[Statement], passages: Sequence[Passage]) -> Cited:
 def cited_short_answer(short: ShortAnswer | None, cited: Cited) -> ShortAnswer | None:
     """Return a short answer if the sentence that it stands in is cited.
 
-    Raises `CitationError` when it is not a part of that sentence.
+    Raises `CitationError` when it is not a part of what is cited.
     """
-    if short is None or all((c.article_id, c.sentence_index) != short.sentence.key for c in cited.citations):
+    if short is None:
         return None
-    if not short.sentence.start <= short.start < short.end <= short.sentence.end:
-        raise CitationError(f"short answer {short.start}:{short.end} is outside of sentence {short.sentence.key}")
+    source = next((c for c in cited.citations if (c.article_id, c.sentence_index) == short.sentence.key), None)
+    if source is None:
+        return None
+    inside = source.start <= short.start < short.end <= source.end
+    if not inside or source.quote[short.start - source.start : short.end - source.start] != short.text:
+        raise CitationError(f"short answer {short.start}:{short.end} is no part of citation {source.number}")
     return short
 
 

@@ -325,6 +325,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure retrieval, citations, refusal and time on questions with known answers. Exit code 6: a real drop."""
+    from dataclasses import asdict
+
     from qa.datasets import Request, evaluate_dataset
     from qa.report import changes_table, load_baseline
     from qa.report import compare as compare_reports
@@ -333,19 +335,21 @@ def evaluate(
         raise typer.BadParameter("--failures is for reading: leave --json out")
     settings = _settings(config)
     baseline = load_baseline(compare) if compare else None
+    # What keeps the index from being opened is raised by the first question: that is enough.
+    logging.getLogger("qa.engine").setLevel(logging.ERROR)
     with _progress() as progress:
         found = evaluate_dataset(dataset, Request(settings, data, questions, split, index, progress))
     if save:
         save.write_text(json.dumps(found.report.to_dict(), indent=1) + "\n", encoding="utf-8")
+    changes = compare_reports(found.report, baseline) if baseline is not None else []
     if as_json:
-        _print_json(found.report.to_dict())
+        _print_json({**found.report.to_dict(), "changes": [asdict(change) for change in changes]})
     else:
         typer.echo(found.report.markdown())
-    if failures:
-        _print_failures(found.cases, failures)
-    changes = compare_reports(found.report, baseline) if baseline is not None else []
-    if changes and not as_json:
-        typer.echo(changes_table(changes))
+        if failures:
+            _print_failures(found.cases, failures)
+        if changes:
+            typer.echo(changes_table(changes))
     worse = [change for change in changes if change.verdict == "worse"]
     for change in worse:
         _complain("worse", str(change), "bold red")
@@ -556,10 +560,14 @@ def _print_notes(notes: tuple[Note, ...]) -> None:
 
 
 def _marked_statements(answer: Answer) -> Iterator[str | tuple[str, str]]:
-    """The statements with the numbers of their citations."""
-    for segment, statement in enumerate(answer.statements):
-        yield ("" if segment == 0 else " ") + statement.text
-        yield ("".join(f"[{c.number}]" for c in answer.citations if segment in c.segments), "bold cyan")
+    """The statements with the numbers of their citations, the short answer in bold."""
+    from qa.replies import answer_reply, around_short_answer
+
+    reply = answer_reply(answer, None)
+    for segment in reply.answer.segments:
+        before, short, after = around_short_answer(segment, reply)
+        yield from (" " if segment.index else "", before, (short, "bold"), after)
+        yield ("".join(f"[{n}]" for n in segment.citations), "bold cyan")
 
 
 def _print_passages(passages: tuple[Passage, ...]) -> None:

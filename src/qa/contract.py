@@ -35,6 +35,7 @@ __all__ = [
     "SearchRequest",
     "SegmentOut",
     "SentenceOut",
+    "ShortAnswerOut",
     "SourceOut",
     "SupportOut",
     "Turn",
@@ -201,6 +202,15 @@ class CitationOut(_Out):
     original_url: str | None
 
 
+class ShortAnswerOut(_Out):
+    """The words that answer: `text` is the article text from `start` to `end`, inside the quote of `citation`."""
+
+    text: str
+    citation: int
+    start: int
+    end: int
+
+
 class _ArticleFacts(_Out):
     article_id: str
     title: str
@@ -302,6 +312,7 @@ class AnswerReply(_Out):
     status: Literal["answered", "partial", "not_found"]
     offset_unit: Literal["codepoint"] = "codepoint"
     answer: AnswerText
+    short_answer: ShortAnswerOut | None
     citations: list[CitationOut]
     sources: list[SourceOut]
     not_found: NotFoundOut | None

@@ -34,6 +34,8 @@ _CITATION: dict[str, Any] = {
 _CONTEXT = {"article_id": _ID, "sentence_id": f"{_ID}#s0", "text": _QUOTE}
 _SEGMENT = {"index": 0, "start": 0, "end": len(_QUOTE), "text": _QUOTE, "citations": [1], "context": None}
 _TEXT = {"text": _QUOTE, "text_with_markers": f"{_QUOTE}[1]", "segments": [_SEGMENT]}
+_RATE = "4.5%"
+_SHORT = {"text": _RATE, "citation": 1, "start": _QUOTE.index(_RATE), "end": _QUOTE.index(_RATE) + len(_RATE)}
 _SOURCE: dict[str, Any] = {
     "article_id": _ID,
     "title": "Bank lifts rates",
@@ -112,6 +114,7 @@ _ANSWER: dict[str, Any] = {
     "status": "answered",
     "offset_unit": "codepoint",
     "answer": _TEXT,
+    "short_answer": _SHORT,
     "citations": [_CITATION],
     "sources": [_SOURCE],
     "not_found": None,
@@ -192,6 +195,7 @@ EXAMPLES: dict[str, Any] = {
     "SearchRequest": {"question": _QUESTION, "top_k": 5, "as_of": "2026-10-05"},
     "SegmentOut": _SEGMENT,
     "SentenceOut": _SENTENCE,
+    "ShortAnswerOut": _SHORT,
     "SourceOut": _SOURCE,
     "SupportOut": _SUPPORT,
     "Turn": _TURN,

@@ -19,7 +19,7 @@ from qa.contract import AnswerReply
 from qa.engine import ArticleView, IndexStatus
 from qa.openapi import Operation
 from qa.problems import KINDS, Kind, Trouble
-from qa.replies import article_url, original_url, safe_url
+from qa.replies import around_short_answer, article_url, original_url, safe_url
 from qa.types import Sentence
 
 __all__ = ["Chip", "Pages", "Piece", "SearchForm", "chips", "paragraphs", "readable_date", "readable_time"]
@@ -89,7 +89,12 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(date=readable_date, count=lambda number: f"{number:,}", seconds=readable_time)
+        self._environment.filters.update(
+            date=readable_date,
+            count=lambda number: f"{number:,}",
+            seconds=readable_time,
+            around_short_answer=around_short_answer,
+        )
 
     def home(
         self,

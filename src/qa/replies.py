@@ -26,6 +26,7 @@ from qa.contract import (
     SearchReply,
     SegmentOut,
     SentenceOut,
+    ShortAnswerOut,
     SourceOut,
     SupportOut,
     UsageOut,
@@ -35,6 +36,7 @@ from qa.types import Answer, Article, Citation, Filters, Note, Passage, Reason
 
 __all__ = [
     "answer_reply",
+    "around_short_answer",
     "article_reply",
     "article_url",
     "day_from",
@@ -146,6 +148,7 @@ def answer_reply(
         question=answer.question,
         status=answer.status,
         answer=_answer_text(answer),
+        short_answer=_short_answer(answer),
         citations=[_citation(citation, articles[citation.article_id]) for citation in answer.citations],
         sources=[_source(article, answer.citations) for article in answer.articles],
         not_found=_not_found(answer, filtered) if answer.status == "not_found" else None,
@@ -156,6 +159,16 @@ def answer_reply(
         timings_ms=answer.timings_ms,
         passages=_passages(answer.passages, "scores" in include) if "passages" in include else None,
     )
+
+
+def around_short_answer(segment: SegmentOut, reply: AnswerReply) -> tuple[str, str, str]:
+    """A segment's text before, in and after the short answer; all of it is before where there is none."""
+    short = reply.short_answer
+    cited = next((c for c in reply.citations if short and c.n == short.citation), None)
+    if short is None or cited is None or cited.n not in segment.citations or cited.quote != segment.text:
+        return segment.text, "", ""
+    start, end = short.start - cited.source_start, short.end - cited.source_start
+    return segment.text[:start], segment.text[start:end], segment.text[end:]
 
 
 def search_reply(question: str, found: SearchResult) -> SearchReply:
@@ -233,6 +246,14 @@ def _answer_text(answer: Answer) -> AnswerText:
         marked.append(statement.text + "".join(f"[{number}]" for number in numbers))
         at += len(statement.text) + 1
     return AnswerText(text=answer.text, text_with_markers=" ".join(marked), segments=segments)
+
+
+def _short_answer(answer: Answer) -> ShortAnswerOut | None:
+    short = answer.short_answer
+    if short is None:
+        return None
+    number = next(c.number for c in answer.citations if (c.article_id, c.sentence_index) == short.sentence.key)
+    return ShortAnswerOut(text=short.text, citation=number, start=short.start, end=short.end)
 
 
 def _citation(citation: Citation, article: Article) -> CitationOut:

@@ -24,9 +24,20 @@ function chip(reply, n) {
     "data-quote": citation.quote }, String(n));
 }
 
+// Offsets count code points; a string index in JavaScript counts UTF-16 units.
+function aroundShortAnswer(reply, segment) {
+  const short = reply.short_answer;
+  const cited = reply.citations.find((entry) => entry.n === short?.citation);
+  if (!cited || !segment.citations.includes(cited.n) || cited.quote !== segment.text) return [segment.text];
+  const points = Array.from(segment.text);
+  const [start, end] = [short.start - cited.source_start, short.end - cited.source_start];
+  return [points.slice(0, start).join(""), el("strong", { class: "short-answer" }, points.slice(start, end).join("")),
+    points.slice(end).join("")];
+}
+
 function answerText(reply) {
   return el("p", { class: "answer", dir: "auto" }, reply.answer.segments.flatMap((segment) => [
-    el("span", { class: "segment" }, segment.text,
+    el("span", { class: "segment" }, aroundShortAnswer(reply, segment),
       segment.citations.map((n) => el("sup", { class: "cite" }, chip(reply, n)))), " "]));
 }
 

@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -184,11 +184,15 @@ class Examples:
         self._claims = [claim for claim in claims if not held_out(claim.document)]
         self._titles = {name: untokenize(name.replace("_", " ")).split(" (")[0] for name in self._documents}
 
-    def epoch(self, seed: int) -> list[Example]:
-        """All questions and claims once, each with negatives, in random order."""
+    def epoch(self, seed: int, clozes: int = 0) -> list[Example]:
+        """All questions and claims once, each with negatives, and `clozes` made questions, in random order."""
         rng = random.Random(seed)
         drawn = [example for item in self._asked for example in self._of_question(item, rng)]
         drawn += [example for claim in self._claims for example in self._of_claim(claim, rng)]
+        texts = [(p.title, tuple(p.sentences)) for p in self._paragraphs]
+        texts += [(self._titles[n], text) for n, text in self._documents.items() if not held_out(n)]
+        for title, sentences in rng.choices(texts, [len(sentences) for _, sentences in texts], k=clozes):
+            drawn += _cloze_examples(title, sentences, rng)
         rng.shuffle(drawn)
         return [replace(e, title="") if rng.random() < PLAIN else e for e in drawn]
 
@@ -249,6 +253,82 @@ class Examples:
                 unrelated = self._documents[other]
                 first, last = _window(unrelated, 0, rng)
                 yield Example(question, self._titles[other], unrelated[first:last], (0.0,) * (last - first))
+
+
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_KINDS = (
+    ("date", re.compile(rf"\b(?:\d{{1,2}} )?(?:{_MONTHS}) (?:\d{{1,2}} ?, ?)?\d{{4}}\b")),
+    ("year", re.compile(r"\b(?:1[0-9]|20)\d\d\b(?!s)")),
+    ("money", re.compile(r"[$£€] ?\d[\d,.]*\d(?: (?:million|billion|trillion))?")),
+    ("share", re.compile(r"\b\d[\d.]*(?: ?%| percent\b)")),
+    ("count", re.compile(r"\b\d[\d,]*(?: (?:million|billion))?(?= [a-z]{3,})")),
+    ("name", re.compile(r"\b[A-Z][\w'’-]+(?: (?:of |the |de )?[A-Z][\w'’-]+)*")),
+)
+_ASKED = {
+    "date": ("when", "on what date"),
+    "year": ("what year", "which year", "when"),
+    "money": ("how much", "what amount", "how much money"),
+    "share": ("what percentage", "how much"),
+    "count": ("how many",),
+}
+
+
+@lru_cache(maxsize=100_000)
+def _spans_of(sentence: str) -> tuple[tuple[str, int, int], ...]:
+    """The dates, numbers and names of a sentence as (kind, start, end), none inside another."""
+    found: list[tuple[str, int, int]] = []
+    for kind, pattern in _KINDS:
+        for match in pattern.finditer(sentence):
+            start, end = match.span()
+            if (start or kind != "name") and all(end <= a or b <= start for _, a, b in found):
+                found.append((kind, start, end))
+    return tuple(sorted(found, key=lambda span: span[1]))
+
+
+def _cloze_examples(title: str, sentences: tuple[str, ...], rng: random.Random) -> Iterator[Example]:
+    """A question made by asking for a name, date or number of a sentence; and one with another name put in.
+
+    After Lewis, Denoyer and Riedel, Unsupervised Question Answering by Cloze Translation (ACL 2019): a clause of the
+    sentence with a question word in place of the answer, some words left out.
+    """
+    number = rng.randrange(len(sentences))
+    spans = _spans_of(sentences[number])
+    if not spans:
+        return
+    kind, start, end = rng.choice(spans)
+    question = _cloze(sentences[number], kind, start, end, rng)
+    if not question:
+        return
+    first, last = _window(sentences, number, rng)
+    seen, answer = sentences[first:last], sentences[number][start:end]
+    labels = tuple(float(place == number) for place in range(first, last))
+    if sum(answer in text for text in seen) > 1:
+        return
+    yield Example(question, title, seen, labels, (number - first, start, end), True)
+    names = [question[a:b] for k, a, b in _spans_of(question) if k == "name"]
+    others = [
+        s[a:b] for s in sentences for k, a, b in _spans_of(s) if k == "name" and not any(s[a:b] in t for t in seen)
+    ]
+    if names and others:
+        swapped = question.replace(rng.choice(names), rng.choice(others))
+        yield Example(swapped, title, seen, (0.0,) * len(seen), None, True)
+
+
+def _cloze(sentence: str, kind: str, start: int, end: int, rng: random.Random) -> str | None:
+    before, after = re.split(r"[,;(]", sentence[:start])[-1], re.split(r"[,;).]", sentence[end:])[0]
+    if len((before + after).split()) < 4:
+        return None
+    place = re.search(r"\b(?:in|at|near|from|to|across)\s+(?:the\s+)?$", before)
+    asked = ("where", "what place", "which country", "which city") if place else ("who", "who", "what", "which", "whom")
+    word = rng.choice(_ASKED.get(kind, asked))
+    if place and word == "where":
+        before = before[: place.start()]
+    kept = [
+        [w for w in part.split() if w[0].isupper() or w[0].isdigit() or rng.random() > 0.2] for part in (before, after)
+    ]
+    order = [kept[0], [word], kept[1]] if rng.random() < 0.5 else [[word], kept[0], kept[1]]
+    text = " ".join(w for part in order for w in part)
+    return f"{text[0].upper()}{text[1:]}?"
 
 
 def _window(sentences: Sequence[str], within: int, rng: random.Random) -> tuple[int, int]:

@@ -140,6 +140,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--rate", type=float, default=8e-5)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clozes", type=int, default=0, help="made questions in each epoch")
+    parser.add_argument("--start", type=Path, help="weights to begin with, instead of the packaged ones")
     parser.add_argument("--steps", type=int, help="stop after this many, to try the script")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -147,7 +149,7 @@ def main() -> None:
     source = find_model(DEFAULT_MODEL)
     encoder = Encoder((source.folder / "tokenizer.json").read_text(encoding="utf-8"))
     examples = Examples(options.data)
-    model = Scorer(source.folder, options.layers)
+    model = load_checkpoint(options.start) if options.start else Scorer(source.folder, options.layers)
     # The word pieces' own vectors stay as they are: too few of them occur here to be moved.
     model.encoder.embeddings.word_embeddings.requires_grad_(False)
     train(model, encoder, examples, options)
@@ -157,7 +159,9 @@ def train(model: Scorer, encoder: Encoder, examples: Examples, options: argparse
     options.out.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=options.rate, weight_decay=0.01)
-    per_epoch = sum(1 for _ in batches([encode(encoder, e) for e in examples.epoch(0)], random.Random(0)))
+    per_epoch = sum(
+        1 for _ in batches([encode(encoder, e) for e in examples.epoch(0, options.clozes)], random.Random(0))
+    )
     total = per_epoch * options.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, step / (0.06 * total)) * max(0.0, 1 - step / total)
@@ -166,7 +170,7 @@ def train(model: Scorer, encoder: Encoder, examples: Examples, options: argparse
     step, started, seen = 0, time.time(), []
     for epoch in range(options.epochs):
         model.train()
-        drawn = [encode(encoder, example) for example in examples.epoch(options.seed * 1000 + epoch)]
+        drawn = [encode(encoder, example) for example in examples.epoch(options.seed * 1000 + epoch, options.clozes)]
         for batch in batches(drawn, random.Random(epoch)):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = model(batch["ids"], batch["types"], batch["mask"]).float()

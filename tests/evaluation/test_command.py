@@ -48,6 +48,8 @@ def test_two_runs_are_compared_question_by_question(home: Path) -> None:
     same = call("eval", "trecqa", "--data", "data", "--compare", "old.json")
     assert same.code == 0
     assert "| sentence.map | 1.000 | 1.000 | +0.000 to +0.000 | same |" in same.out
+    body = json.loads(call("eval", "trecqa", "--data", "data", "--compare", "old.json", "--json").out)
+    assert {change["verdict"] for change in body["changes"]} == {"same"}
     old = json.loads(Path("old.json").read_text())
     for scores in old["questions"].values():
         scores.update({name: [pair[0] + 1, pair[1]] for name, pair in scores.items()})
@@ -74,12 +76,25 @@ def test_the_questions_of_the_project_are_asked_of_the_index_in_the_settings(hom
         json.dumps({"id": "a", "split": "dev", "question": "Zyxwv qponm?", "kind": "unanswerable"})
     )
     missing = call("eval", "--questions", "own.jsonl", "--split", "dev")
-    assert (missing.code, "run `qa index`" in missing.err) == (4, True)
+    assert (missing.code, missing.err.count("\n")) == (4, 1)
+    assert "run `qa index`" in missing.err
     assert call("index").code == 0
     found = call("eval", "starter", "--questions", "own.jsonl", "--split", "dev")
     assert found.code == 0
     assert "| false_answer | 0.000 | 0.000 to 0.793 | 1 |" in found.out
     assert call("eval", "--questions", "own.jsonl").code == 1, "the test split has no question"
+
+
+def test_a_generation_that_stands_in_for_a_damaged_one_is_not_measured(home: Path) -> None:
+    Path("own.jsonl").write_text(
+        json.dumps({"id": "a", "split": "test", "question": "Zyxwv qponm?", "kind": "unanswerable"})
+    )
+    assert call("index").code == 0
+    (home / "corpus" / "new.txt").write_text("New\n\nA new article arrived at last.\n")
+    assert call("index").code == 0
+    (home / "index" / "gen-000002" / "catalog.sqlite").write_bytes(b"damaged")
+    found = call("eval", "--questions", "own.jsonl")
+    assert (found.code, "an older generation stands in" in found.err) == (1, True)
 
 
 def test_an_unknown_data_set_is_an_error_in_one_line(home: Path) -> None:

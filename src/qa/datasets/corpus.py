@@ -21,7 +21,8 @@ def corpus_engine(request: Request, name: str, corpus: Path | None) -> Iterator[
     """An engine over an index of the `corpus`, without a threshold of confidence (see `qa.cases.gated`).
 
     The index lies in the cache under ``eval/<name>``, and what is unchanged is not built again. Without a corpus, the
-    index of the request, else of the settings, is opened as it is.
+    index of the request, else of the settings, is opened as it is; what keeps it from being opened is raised by the
+    first question. Raises `EvaluationError` when an older generation has to stand in for a damaged one.
     """
     settings = request.settings
     paths = settings.paths
@@ -33,6 +34,9 @@ def corpus_engine(request: Request, name: str, corpus: Path | None) -> Iterator[
     ungated = settings.answers.model_copy(update={"min_confidence": 0.0})
     engine = Engine.open(settings.model_copy(update={"paths": paths, "answers": ungated}))
     try:
+        status = engine.status()
+        if status.state == "degraded":
+            raise EvaluationError(f"an older generation stands in for the index ({status.reason}): build it again")
         yield engine
     finally:
         engine.close()

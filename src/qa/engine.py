@@ -25,13 +25,12 @@ from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
 from qa.times import time_note
-from qa.types import Answer, Article, Closest, Filters, Note, Passage, Reason, Sentence
+from qa.types import Answer, Article, Filters, Note, Passage, Reason, Sentence
 
 __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
 
 MAX_QUESTION = 2000
 """Code points; checked before a question reaches a tokenizer, whose time grows with the whole text."""
-CLOSEST = 3
 
 _log = logging.getLogger(__name__)
 
@@ -167,7 +166,7 @@ class Engine:
                 citations=cited.citations,
                 articles=cited.articles,
                 passages=found.passages,
-                closest=() if cited.statements else _closest(found.passages),
+                closest=() if cited.statements else draft.closest,
                 answerer=live.answerer.name,
                 confidence=draft.confidence,
                 dropped=cited.dropped,
@@ -310,14 +309,6 @@ def _reason(live: _Live, passages: tuple[Passage, ...], filtered_out: bool) -> R
     if live.snapshot.counts["articles"] == 0:
         return "empty_index"
     return "low_confidence" if passages else "no_evidence"
-
-
-def _closest(passages: tuple[Passage, ...]) -> tuple[Closest, ...]:
-    """The first sentence of the best passages, one an article."""
-    seen: dict[str, Closest] = {}
-    for passage in passages:
-        seen.setdefault(passage.article.id, Closest(passage.article, passage.sentences[0], passage.score))
-    return tuple(list(seen.values())[:CLOSEST])
 
 
 def _status(snapshot: Snapshot) -> IndexStatus:

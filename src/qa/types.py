@@ -194,12 +194,14 @@ class Statement:
 class Draft:
     """What an answerer returns: statements in reading order (none: it refuses) and its confidence in [0, 1].
 
-    `short_answer` stands in a source of one of the statements; None where the answerer is not sure of one.
+    `short_answer` stands in a source of one of the statements; None where the answerer is not sure of one. `closest`
+    are what came nearest to an answer, best first, when it refuses.
     """
 
     statements: tuple[Statement, ...]
     confidence: float
     short_answer: ShortAnswer | None = None
+    closest: tuple[Closest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from qa.answerers.signals import Candidate, Question, candidates, words
 from qa.chunks import embedding_text
 from qa.protocols import Embedder, Scorer
-from qa.types import Draft, Passage, Sentence, SentenceScore, ShortAnswer, Statement
+from qa.types import Closest, Draft, Passage, Sentence, ShortAnswer, Statement
 
 __all__ = ["CONFIDENCE", "WEIGHTS", "ExtractiveAnswerer", "ScoredSentence"]
 
@@ -25,29 +25,29 @@ Model = Mapping[str, float]
 
 WEIGHTS: dict[str, Model] = {
     "scorer": {
-        "coverage": 0.5, "context": 0.5, "type": 0.1, "rank": 0.5, "position": 0.1, "recency": 0.5,
-        "answers": 1.0, "margin": 0.2, "agreement": 0.3, "bias": -1.0,
+        "coverage": 0.63, "context": 1.75, "type": 0.39, "rank": 0.3, "recency": 0.57, "dense": 2.18,
+        "answers": 0.1, "margin": 0.17, "bias": -4.07,
     },
     "embedding": {
-        "coverage": 1.65, "context": 1.62, "type": 0.41, "rank": 0.88, "position": 0.2, "recency": 0.0,
+        "coverage": 1.65, "context": 1.62, "type": 0.41, "rank": 0.88, "recency": 0.0, "dense": 0.0,
         "cosine": 3.67, "bias": -5.49,
     },
 }  # fmt: skip
-"""What makes a sentence an answer, by what has read it."""
+"""What makes a sentence an answer, by what has compared it with the question."""
 CONFIDENCE: dict[str, Model] = {
-    "scorer": {"best": 1.0, "missing": -1.0, "bias": 0.0},
-    "embedding": {"best": 1.0, "bias": 0.0},
+    "scorer": {"best": 0.3, "margin": 0.2, "missing": -2.5, "dense": 2.0, "bias": 0.0},
+    "embedding": {"best": 1.0, "missing": 0.0, "dense": 0.0, "bias": 0.0},
 }
-"""What makes an answer right, by what has read its sentences."""
+"""What makes an answer right."""
 
 READ_PASSAGES = 20
 """Passages that the scorer reads, the dearest step of an answer."""
 EMBEDDED_SENTENCES = 6
 """Sentences that are compared with the question by embedding where there is no scorer; ten chose no better."""
-AGREEING = 30
-"""Sentences among which the words that answer are looked for again."""
 KEEP_RATIO = 0.75
 """A further sentence joins the answer when it is at least this probable, relative to the best one."""
+CLOSEST = 3
+"""Articles whose best sentence is shown when nothing answers."""
 NEAR_COPY = 0.7
 """Share of common terms (Jaccard) from which one sentence repeats another: wire copies are not cited twice."""
 SURE_MARGIN = 0.0
@@ -87,9 +87,9 @@ class ExtractiveAnswerer:
     def answer(self, question: str, passages: Sequence[Passage], max_statements: int) -> Draft:
         """Return the best sentences in reading order, or none when the confidence is below the threshold."""
         scored = self.score(question, passages)
-        confidence = _logistic(CONFIDENCE[self._model], self.doubts(question, scored)) if scored else 0.0
+        confidence = _logistic(CONFIDENCE[self._model], self.doubts(question, scored[0])) if scored else 0.0
         if not scored or confidence < self._min_confidence:
-            return Draft((), confidence)
+            return Draft((), confidence, closest=_closest(scored))
         chosen = _choose(scored, max_statements)
         return Draft(tuple(_statement(item) for item in _readable(chosen)), confidence, _short_answer(chosen[0]))
 
@@ -100,14 +100,11 @@ class ExtractiveAnswerer:
         scored = self._read(asked, found, passages) if self._scorer else self._embed(asked, found)
         return sorted(scored, key=_order, reverse=True)
 
-    def doubts(self, question: str, scored: Sequence[ScoredSentence]) -> dict[str, float]:
+    def doubts(self, question: str, best: ScoredSentence) -> dict[str, float]:
         """Features of `CONFIDENCE` for an answer that begins with the best of `score`'s sentences."""
-        asked, best = Question(question, self._idf), scored[0]
-        return {
-            "best": _log_odds(best.probability),
-            "missing": asked.missing(words(best.passage)),
-            **{name: best.features[name] for name in best.features},
-        }
+        asked = Question(question, self._idf)
+        missing = asked.missing(words(best.passage.article))
+        return {**best.features, "best": _log_odds(best.probability), "missing": missing}
 
     def _read(self, asked: Question, found: Sequence[Candidate], passages: Sequence[Passage]) -> list[ScoredSentence]:
         assert self._scorer is not None
@@ -117,16 +114,12 @@ class ExtractiveAnswerer:
             for passage, row in zip(read, self._scorer.score(asked.text, read), strict=True)
             for sentence, score in zip(passage.sentences, row, strict=True)
         }
-        judged = [
-            (item, scores[item.passage.chunk.id, item.sentence.key])
-            for item in found
-            if (item.passage.chunk.id, item.sentence.key) in scores
-        ]
-        agreement = _agreement(judged)
         scored = []
-        for (item, score), agreed in zip(judged, agreement, strict=True):
-            judgement = {"answers": score.answers, "margin": score.margin or 0.0, "agreement": agreed}
-            scored.append(_scored(item, {**item.features, **judgement}, WEIGHTS["scorer"], score.span))
+        for item in found:
+            score = scores.get((item.passage.chunk.id, item.sentence.key))
+            if score:
+                features = {**item.features, "answers": score.answers, "margin": score.margin or 0.0}
+                scored.append(_scored(item, features, WEIGHTS["scorer"], score.span))
         return scored
 
     def _embed(self, asked: Question, found: Sequence[Candidate]) -> list[ScoredSentence]:
@@ -151,30 +144,6 @@ def _scored(
     item: Candidate, features: Mapping[str, float], model: Model, span: tuple[int, int] | None = None
 ) -> ScoredSentence:
     return ScoredSentence(item.sentence, item.passage, item.terms, features, _logistic(model, features), span)
-
-
-def _agreement(judged: Sequence[tuple[Candidate, SentenceScore]]) -> list[float]:
-    """How much other articles say the same: Σ over them of how well their best sentence with the same words answers."""
-    order = sorted(range(len(judged)), key=lambda i: judged[i][1].answers, reverse=True)[:AGREEING]
-    found = [0.0] * len(judged)
-    texts = {i: _spoken(judged[i][0].sentence.text) for i in order}
-    for i in order:
-        item, score = judged[i]
-        if score.span is None:
-            continue
-        said = _spoken(item.sentence.text[slice(*score.span)])
-        others: dict[str, float] = {}
-        for j in order:
-            article = judged[j][0].sentence.article_id
-            if said.strip() and article != item.sentence.article_id and said in texts[j]:
-                others[article] = max(others.get(article, 0.0), _sigmoid(judged[j][1].answers))
-        found[i] = math.log1p(sum(others.values()))
-    return found
-
-
-def _spoken(text: str) -> str:
-    """The words of a text in lower case, with a space before and after each."""
-    return " ".join(["", *re.findall(r"\w+", text.casefold()), ""])
 
 
 def _logistic(model: Model, features: Mapping[str, float]) -> float:
@@ -203,6 +172,14 @@ def _choose(scored: Sequence[ScoredSentence], limit: int) -> list[ScoredSentence
         if all(_overlap(item.terms, other.terms) < NEAR_COPY for other in chosen):
             chosen.append(item)
     return chosen
+
+
+def _closest(scored: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
+    """The best sentence of each of the best articles."""
+    best: dict[str, Closest] = {}
+    for item in scored:
+        best.setdefault(item.sentence.article_id, Closest(item.passage.article, item.sentence, item.probability))
+    return tuple(best.values())[:CLOSEST]
 
 
 def _overlap(first: frozenset[str], second: frozenset[str]) -> float:

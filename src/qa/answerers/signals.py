@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qa.lexical import terms
-from qa.types import Passage, Sentence
+from qa.types import Article, Passage, Sentence
 
 __all__ = ["Candidate", "Question", "candidates", "words"]
 
@@ -100,11 +100,9 @@ class Question:
         return sum(self.weights.get(name, 1.0) for name in self.names - found) / total if total else 0.0
 
 
-def words(passage: Passage) -> frozenset[str]:
-    """The terms of a passage with its title, the sentence before it and the date of its article."""
-    before = passage.before.text if passage.before else ""
-    article = passage.article
-    return frozenset(terms(f"{article.title}\n{before}\n{passage.text}\n{(article.published_at or '')[:4]}"))
+def words(article: Article) -> frozenset[str]:
+    """The terms of an article with its title and the year of its date."""
+    return frozenset(terms(f"{article.title}\n{article.text}\n{(article.published_at or '')[:4]}"))
 
 
 def candidates(asked: Question, passages: Sequence[Passage]) -> list[Candidate]:
@@ -122,8 +120,8 @@ def candidates(asked: Question, passages: Sequence[Passage]) -> list[Candidate]:
                 "context": asked.coverage(around),
                 "type": asked.fits(sentence.text),
                 "rank": 1.0 / rank,
-                "position": 1.0 / (1 + sentence.index),
                 "recency": passage.recency,
+                "dense": passage.dense_score or 0.0,
             }
             found[sentence.key] = Candidate(sentence, passage, own[place], features)
     return list(found.values())

@@ -110,7 +110,7 @@ def _downloaded_folder(name: str) -> Path:
         except (LocalEntryNotFoundError, HFValidationError):
             continue
     raise ModelError(
-        f"no embedding model {name!r}: not a folder, and not downloaded (nothing is fetched without being asked; "
+        f"no model {name!r}: not a folder, and not downloaded (nothing is fetched without being asked; "
         f"`hf download {name}` gets it)"
     )
 
@@ -118,7 +118,7 @@ def _downloaded_folder(name: str) -> Path:
 def _required(folder: Path, file: str) -> Path:
     path = folder / file
     if not path.is_file():
-        raise ModelError(f"embedding model {folder} has no {file}")
+        raise ModelError(f"model {folder} has no {file}")
     return path
 
 
@@ -126,7 +126,7 @@ def _weights_sha256(folder: Path) -> str:
     """Hash the weights: of one file its own SHA-256, of several one over their names and hashes."""
     paths = sorted(folder.rglob("*.safetensors"))
     if not paths:
-        raise ModelError(f"embedding model {folder} has no weights in safetensors form; no other is loaded")
+        raise ModelError(f"model {folder} has no weights in safetensors form; no other is loaded")
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
     return next(iter(hashes.values())) if len(hashes) == 1 else _digest(hashes)
 

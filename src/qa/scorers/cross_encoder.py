@@ -9,7 +9,9 @@ from typing import Any
 
 from qa.chunks import embedding_text
 from qa.embedders.models import find_model
+from qa.embedders.onnx import readable_start
 from qa.errors import ModelError
+from qa.scorers.encoding import MAX_CHARACTERS
 from qa.types import Passage, SentenceScore
 
 __all__ = ["CrossEncoderScorer"]
@@ -38,9 +40,11 @@ class CrossEncoderScorer:
         """Return the scores of each passage's sentences, in their order."""
         from torch import nn
 
-        pairs = [(question, embedding_text(p.article.title, s.text)) for p in passages for s in p.sentences]
-        if not pairs:
-            return []
+        asked = readable_start(question, MAX_CHARACTERS)
+        texts = [embedding_text(passage.article.title, s.text) for passage in passages for s in passage.sentences]
+        if not texts:
+            return [[] for _ in passages]
+        pairs = [(asked, readable_start(text, MAX_CHARACTERS)) for text in texts]
         with self._lock:
             logits = iter(self._model.predict(pairs, activation_fn=nn.Identity(), show_progress_bar=False).tolist())
         return [[SentenceScore(next(logits)) for _ in passage.sentences] for passage in passages]

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-__all__ = ["MAX_PIECES", "Encoded", "Encoder"]
+from qa.embedders.onnx import CHARACTERS_PER_TOKEN, readable_start
+
+__all__ = ["MAX_CHARACTERS", "MAX_PIECES", "Encoded", "Encoder"]
 
 MAX_PIECES = 320
 """Longest sequence in word pieces; sentences that do not fit are cut, those that do not begin are left out."""
+MAX_CHARACTERS = CHARACTERS_PER_TOKEN * MAX_PIECES
+"""What is read of one text at most; more only takes time."""
 QUESTION_PIECES = 64
 TITLE_PIECES = 32
 
@@ -47,7 +51,8 @@ class Encoder:
 
     def encode(self, question: str, title: str, sentences: Sequence[str]) -> Encoded:
         """Encode a question with consecutive sentences of one article; an empty title is left out."""
-        asked, *pieces = self._tokenizer.encode_batch([question, title, *sentences], add_special_tokens=False)
+        texts = [readable_start(text, MAX_CHARACTERS) for text in (question, title, *sentences)]
+        asked, *pieces = self._tokenizer.encode_batch(texts, add_special_tokens=False)
         ids = [self._cls, *asked.ids[:QUESTION_PIECES], self._sep]
         types = [0] * len(ids)
         named = pieces.pop(0).ids[:TITLE_PIECES]

@@ -55,7 +55,10 @@ class OnnxScorer:
     @classmethod
     def load(cls) -> OnnxScorer:
         """Load the shipped layers, checked by hash. Raises `ModelError`."""
-        data = MODEL.read_bytes()
+        try:
+            data = MODEL.read_bytes()
+        except OSError as error:
+            raise ModelError(f"cannot read the scorer {MODEL}: {error.strerror}; reinstall it") from None
         found = hashlib.sha256(data).hexdigest()
         if found != MODEL_SHA256:
             raise ModelError(f"{MODEL} has SHA-256 {found}, this version has {MODEL_SHA256}: reinstall it")
@@ -116,10 +119,12 @@ def word_vectors(path: Path) -> NDArray[np.float32]:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size:
+                raise ValueError(f"a header of {length:,} bytes")
             about: dict[str, Any] = json.loads(file.read(length))[_WORD_VECTORS]
         if about["dtype"] != "F32":
             raise ModelError(f"{path} has word vectors of type {about['dtype']}, F32 expected")
-        start = 8 + length + about["data_offsets"][0]
-        return np.memmap(path, np.float32, "r", start, tuple(about["shape"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        rows, dimension = about["shape"]
+        return np.memmap(path, np.float32, "r", 8 + length + about["data_offsets"][0], (rows, dimension))
+    except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         raise ModelError(f"cannot read the word vectors of {path}: {error!r}") from None

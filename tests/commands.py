@@ -22,6 +22,7 @@ SETTINGS = """\
 [embedding]
 backend = "hashing"
 [answers]
+scorer = "none"
 min_confidence = 0.15
 [paths]
 cache = "cache"

@@ -98,6 +98,13 @@ def check_answer(client: TestClient, body: dict[str, Any]) -> None:
         assert (sentence["start"], sentence["end"]) == (citation["source_start"], citation["source_end"])
         assert citation["url"] == f"/articles/{citation['article_id']}#s{number}"
 
+    short = body["short_answer"]
+    if short is not None:
+        (citation,) = [c for c in body["citations"] if c["n"] == short["citation"]]
+        article = client.get(f"/v1/articles/{citation['article_id']}").json()
+        assert short["text"] and article["text"][short["start"] : short["end"]] == short["text"]
+        assert citation["source_start"] <= short["start"] < short["end"] <= citation["source_end"]
+
     cited_by = [n for source in body["sources"] for n in source["cited_by"]]
     assert sorted(cited_by) == first_use and all(source["cited_by"] for source in body["sources"])
     assert (body["status"] == "not_found") == (text == "") == (body["not_found"] is not None)

@@ -69,6 +69,17 @@ def test_the_best_span_of_all(given_: tuple[Encoded, np.ndarray[Any, np.dtype[np
     assert read_scores(encoded, logits) == expected
 
 
+@pytest.mark.parametrize(("last", "fits"), [(SPAN_PIECES - 1, True), (SPAN_PIECES, False)])
+def test_a_span_has_so_many_pieces_at_most(last: int, fits: bool) -> None:
+    length = SPAN_PIECES + 5
+    offsets = [(place, place + 1) for place in range(length)]
+    logits = np.zeros((length + 4, 3), dtype=np.float32)
+    logits[3, START] = logits[3 + last, END] = 5.0
+    (score,) = read_scores(Encoded([], [], [3], [3 + length], [offsets]), logits)
+    assert score.margin == (10.0 if fits else 5.0)
+    assert (score.span == (0, last + 1)) == fits
+
+
 # Word vectors
 
 

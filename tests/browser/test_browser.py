@@ -19,6 +19,7 @@ from qa.engine import Engine
 from qa.index import build_index
 from qa.server import create_app
 from qa.settings import Settings
+from test_short_answers import page_of, reply_of
 
 pytestmark = pytest.mark.browser
 
@@ -193,14 +194,17 @@ def test_without_javascript(watch: Callable[..., Watched]) -> None:
     assert QUOTE in [page.inner_text(f"mark >> nth={n}") for n in range(page.locator("mark").count())]
 
 
-def test_script_and_server_build_the_same_answer(watch: Callable[..., Watched]) -> None:
-    """The elements of answer.js and of _answer.html, compared without white space, for answers of each kind."""
-    shape = """() => { const clean = (node) => node.nodeType === 3 ? node.data.replace(/\\s+/g, "") :
+SHAPE = """() => { const clean = (node) => node.nodeType === 3 ? node.data.replace(/\\s+/g, "") :
         [node.tagName, [...node.attributes].map((a) => [a.name, a.value]).sort(),
          [...node.childNodes].map(clean).filter((c) => c !== "")];
         const one = document.querySelector(".exchange").cloneNode(true);
         one.querySelector(".how").remove();
         return JSON.stringify(clean(one)); }"""
+"""The elements of the first exchange without white space."""
+
+
+def test_script_and_server_build_the_same_answer(watch: Callable[..., Watched]) -> None:
+    """The elements of answer.js and of _answer.html, for answers of each kind."""
     both = "What did the police in Norland do, and who was arrested?"
     for question in (
         QUESTION,
@@ -212,10 +216,36 @@ def test_script_and_server_build_the_same_answer(watch: Callable[..., Watched]) 
         watched = watch()
         page = watched.open()
         watched.ask(question)
-        scripted = page.evaluate(shape)
+        scripted = page.evaluate(SHAPE)
         assert page.url.startswith(f"{watched.site}/?q=")
         page.reload()
-        assert json.loads(page.evaluate(shape)) == json.loads(scripted)
+        assert json.loads(page.evaluate(SHAPE)) == json.loads(scripted)
+
+
+@pytest.mark.parametrize(
+    ("before", "words", "after"),
+    [
+        ("🪁🎏 Mayor Ute 🙂 flew a ", "🪁 of nine metres", " on 🎉."),
+        ("", "<b>Mayor</b> & Ute", " flew."),
+        ("They flew ", "nine metres.", ""),
+    ],
+)
+def test_script_and_server_emphasise_the_same_words(
+    watch: Callable[..., Watched], before: str, words: str, after: str
+) -> None:
+    reply = reply_of(before, words, after)
+    watched = watch()
+    page = watched.open()
+    page.route("**/ask", lambda route: route.fulfill(json=reply.model_dump(mode="json")))
+    watched.ask("Which?")
+    assert page.locator("strong.short-answer").all_text_contents() == [words]
+    assert page.inner_text(".segment >> nth=1") == f"{before}{words}{after}2"
+    scripted = page.evaluate(SHAPE)
+    page.route("**/?q=*", lambda route: route.fulfill(body=page_of(reply), content_type="text/html; charset=utf-8"))
+    page.reload()
+    assert json.loads(page.evaluate(SHAPE)) == json.loads(scripted)
+    weights = "Array.from(document.querySelectorAll('.segment, .short-answer'), (e) => getComputedStyle(e).fontWeight)"
+    assert page.evaluate(weights) == ["400", "400", "600"]
 
 
 def test_the_conversation_grows_and_the_address_can_be_shared(watch: Callable[..., Watched]) -> None:

@@ -37,7 +37,8 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "qa.toml.example"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *DOCS]
+MODEL_CARD = ROOT / "src" / "qa" / "scorers" / "model" / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", MODEL_CARD, *DOCS]
 
 QUESTION = "How many customers lost power in the Ukraine blackout?"
 SHOWN = f'qa ask "{QUESTION}"'
@@ -290,13 +291,17 @@ def test_the_example_settings_are_the_defaults(tmp_path: Path) -> None:
     assert given.model_dump(exclude={"server"}) == Settings().model_dump(exclude={"server"})
 
 
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
 def links(page: Path) -> Iterator[str]:
     text = page.read_text()
     yield from re.findall(r"\]\(([^)\s]+)\)", text)
     yield from re.findall(r"(?:src|srcset)=\"([^\"]+)\"", text)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in links(page):
         if re.match(r"[a-z]+:", link):
@@ -312,11 +317,11 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_document_is_linked_from_the_readme() -> None:
     found = {(README.parent / link.partition("#")[0]).resolve() for link in links(README)}
-    for document in (*DOCS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", ROOT / "LICENSE"):
+    for document in (*PAGES[1:], ROOT / "LICENSE"):
         assert document in found, document
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_file_that_is_named_exists(page: Path) -> None:
     for name in re.findall(r"`((?:src/qa|tests|eval|docs|web)/[\w./-]+)`", page.read_text()):
         assert (ROOT / name).exists(), name

@@ -85,8 +85,9 @@ def shipped(folder: str) -> set[str]:
     return found or {str(p.relative_to(ROOT)) for p in (ROOT / folder).rglob("*") if p.is_file()}
 
 
-def test_the_wheel_holds_the_code_the_pages_and_the_starter_corpus(names: set[str]) -> None:
+def test_the_wheel_holds_the_code_the_scorer_the_pages_and_the_starter_corpus(names: set[str]) -> None:
     assert {"qa/py.typed", "qa/web/templates/chat.html", "qa/web/static/style.css", "qa/corpus/README.md"} <= names
+    assert {"qa/scorers/model/scorer.onnx", "qa/scorers/model/README.md"} <= names
     for folder in ("web", "corpus"):
         assert {f"qa/{name}" for name in shipped(folder)} <= names
     assert {name.removeprefix("src/") for name in shipped("src/qa")} <= names

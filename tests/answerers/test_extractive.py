@@ -45,7 +45,7 @@ SAID = DAM.sentences[1].text
 def test_the_sentence_that_the_scorer_prefers_is_the_answer() -> None:
     for one in (DAM, STORM):
         for sentence in one.sentences:
-            draft = answerer({sentence.text: SentenceScore(9.0)}).answer(QUESTION, [DAM, STORM], 1)
+            draft = answerer({sentence.text: SentenceScore(99.0)}).answer(QUESTION, [DAM, STORM], 1)
             assert [statement.sources for statement in draft.statements] == [(sentence,)]
 
 
@@ -81,7 +81,7 @@ def test_the_short_answer_is_the_span_when_it_is_sure(margin: float, given: bool
 
 
 def test_the_short_answer_is_that_of_the_best_sentence() -> None:
-    scores = {SAID: SentenceScore(9.0, 9.0, (19, 20)), DAM.sentences[0].text: SentenceScore(7.0, 9.0, (0, 2))}
+    scores = {SAID: SentenceScore(9.0, 9.0, (19, 20)), DAM.sentences[0].text: SentenceScore(7.0, 7.0, (0, 2))}
     draft = answerer(scores).answer(QUESTION, [DAM], 3)
     assert draft.short_answer is not None and draft.short_answer.text == "3"
 
@@ -141,5 +141,5 @@ def test_statements_are_few_probable_and_differ() -> None:
 
 def test_a_sentence_that_refers_back_brings_the_one_before() -> None:
     one = passage("Dam", ["The engineer spoke on Monday.", "She said that 3 turbines were replaced."])
-    (statement,) = answerer({one.sentences[1].text: SentenceScore(9.0)}).answer(QUESTION, [one], 1).statements
+    (statement,) = answerer({one.sentences[1].text: SentenceScore(99.0)}).answer(QUESTION, [one], 1).statements
     assert statement.context == one.sentences[0]

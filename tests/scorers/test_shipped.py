@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from qa.errors import ModelError
 from qa.scorers import load_scorer
 from qa.scorers import onnx as shipped
-from qa.scorers.encoding import Encoded
+from qa.scorers.encoding import MAX_PIECES, Encoded
 from qa.scorers.onnx import ANSWERS, END, SPAN_PIECES, START, OnnxScorer, read_scores, word_vectors
 from qa.types import SentenceScore
 from scorers.samples import PACKAGED, make_cross_encoder, passage
@@ -31,6 +31,13 @@ def test_it_finds_the_sentence_and_the_words_that_answer() -> None:
     best = max(range(3), key=lambda place: row[place].answers)
     assert best == 2
     assert row[2].span is not None and sentences[2][slice(*row[2].span)] == "3"
+
+
+def test_the_model_card_is_that_of_this_scorer() -> None:
+    card = shipped.MODEL.with_name("README.md").read_text(encoding="utf-8")
+    assert card.startswith(f"# Model card: {OnnxScorer.name}\n")
+    assert f"`{shipped.MODEL.name}`, {round(shipped.MODEL.stat().st_size / 1e6)} MB" in card
+    assert f"at most {MAX_PIECES} word pieces" in card
 
 
 # Logits

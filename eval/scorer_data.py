@@ -1,35 +1,31 @@
 """Training examples for the sentence scorer, from SQuAD 2.0 (half of its dev set) and FEVER (as released in ERASER).
 
 An example is a question, a title and consecutive sentences, with what the scorer should say of each sentence: 1
-answers, 0 does not, between them is doubt. Both sets are CC BY-SA; nothing else is read. Every epoch draws its own
-windows and negatives, from a seeded generator.
+answers, 0 does not, between them is doubt. Both sets are CC BY-SA; nothing else is read, and nothing that they are
+measured on (`qa.datasets`). Every epoch draws its own windows and negatives, from a seeded generator.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
+from qa.datasets import fever, squad2
 from qa.lexical import LexicalIndex
 from qa.sentences import split_sentences
 
-HELD_OUT = ("Huguenot", "Packet_switching", "Warsaw")
-"""SQuAD articles that are never trained on."""
 NEIGHBOURS = 12
 """Paragraphs that BM25 finds for a question, from which its negatives come."""
 WINDOW_CHARACTERS = 700
 PLAIN = 0.25
 """Share of examples without a title."""
 
-_ENTITY = re.compile(r"\b[A-Z][\w'’-]+(?: (?:of |the |de )?[A-Z][\w'’-]+)*|\b\d[\d,.]*\d\b|\b\d\b")
+_NAME = r"\b[A-Z][\w'’-]+(?: (?:of |the |de )?[A-Z][\w'’-]+)*"
+_ENTITY = re.compile(rf"{_NAME}|\b\d[\d,.]*\d\b|\b\d\b")
 _ASKING = re.compile(
     r"(?:Wh(?:at|o|om|ose|en|ere|ich|y)|How|In|On|At|The|An?|Of|By|For|From|To|During|After|Before|Is|Are|Was|Were|Did"
     r"|Does|Do|Has|Have|Had|Can|Could|Name)"
@@ -54,25 +50,28 @@ class Example:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Sentences of one SQuAD paragraph with their start in its text."""
+    """A paragraph of SQuAD in sentences."""
 
     title: str
     text: str
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
+        """Where each sentence starts and ends in the text."""
         return split_sentences(self.text)
 
     @cached_property
     def sentences(self) -> list[str]:
         return [self.text[start:end] for start, end in self.spans]
 
-    def locate(self, start: int, end: int) -> tuple[int, int, int] | None:
-        """The sentence that holds ``text[start:end]`` and the span inside it."""
-        for number, (first, last) in enumerate(self.spans):
-            if first <= start and end <= last:
-                return number, start - first, end - first
-        return None
+    def locate(self, answers: Sequence[squad2.Span]) -> tuple[tuple[int, int, int], ...]:
+        """(sentence, start, end) of each answer that lies in one sentence."""
+        return tuple(
+            (number, answer.answer_start - first, answer.answer_start - first + len(answer.text))
+            for answer in answers
+            for number, (first, last) in enumerate(self.spans)
+            if first <= answer.answer_start and answer.answer_start + len(answer.text) <= last
+        )
 
 
 @dataclass(frozen=True)
@@ -90,99 +89,86 @@ class Asked:
     near: int | None
 
 
-def squad(folder: Path) -> dict[str, list[Asked]]:
-    """The questions of each article, by title."""
-    path = folder / "squad2-half" / "dev-half-v2.0.json.gz"
-    articles: dict[str, list[Asked]] = {}
-    for article in json.loads(gzip.decompress(path.read_bytes()))["data"]:
-        for part in article["paragraphs"]:
-            paragraph = Paragraph(article["title"].replace("_", " "), part["context"])
-            articles.setdefault(article["title"], []).extend(_asked(item, paragraph) for item in part["qas"])
-    return articles
-
-
-def _asked(item: dict[str, Any], paragraph: Paragraph) -> Asked:
-    def located(answers: Sequence[dict[str, Any]]) -> list[tuple[int, int, int]]:
-        spans = (paragraph.locate(a["answer_start"], a["answer_start"] + len(a["text"])) for a in answers)
-        return [span for span in spans if span]
-
-    plausible = located(item.get("plausible_answers", ()))
+def _asked(record: squad2.Question, paragraph: Paragraph) -> Asked:
+    plausible = paragraph.locate(record.plausible_answers)
     return Asked(
-        item["id"],
-        " ".join(item["question"].split()),
+        record.id,
+        " ".join(record.question.split()),
         paragraph,
-        tuple(located(item["answers"])),
-        tuple(dict.fromkeys(answer["text"] for answer in item["answers"])),
+        paragraph.locate(record.answers),
+        tuple(answer.text for answer in record.answers),
         plausible[0][0] if plausible else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A FEVER claim with the sentences of one document and those among them that are its evidence."""
+    """A FEVER claim with one page, and those of its sentences that are evidence."""
 
     text: str
-    document: str
+    page: str
     supported: bool
     evidence: frozenset[int]
 
 
-def fever(folder: Path) -> tuple[list[Claim], dict[str, tuple[str, ...]]]:
-    """Claims whose evidence stands in a document at hand, one for each such document; documents as sentences."""
-    path = folder / "fever"
-    documents = {
-        item["doc"]: tuple(untokenize(sentence) for sentence in item["sentences"])
-        for item in _lines(path / "docs.jsonl.gz")
-    }
-    claims = []
-    for item in _lines(path / "claims.jsonl.gz"):
-        evidence: dict[str, set[int]] = {}
-        for group in item["evidence"]:
-            for document, start, end in group:
-                evidence.setdefault(document, set()).update(range(start, end))
-        for document, sentences in evidence.items():
-            if document in documents:
-                claims.append(Claim(item["claim"], document, item["label"] == "SUPPORTS", frozenset(sentences)))
-    return claims, documents
-
-
-def held_out(document: str) -> bool:
-    """Whether a FEVER document is kept from training: one in ten, by its name's hash."""
-    return int(sha256(document.encode()).hexdigest(), 16) % 10 == 0
+def _claims(record: fever.Claim) -> Iterator[Claim]:
+    """The claim with each page that holds evidence."""
+    evidence: dict[str, set[int]] = {}
+    for group in record.evidence:
+        for page, start, end in group:
+            evidence.setdefault(page, set()).update(range(start, end))
+    for page, sentences in evidence.items():
+        yield Claim(record.claim, page, record.label == "SUPPORTS", frozenset(sentences))
 
 
 def untokenize(text: str) -> str:
-    """Undo Penn Treebank tokenization as far as reading needs it."""
+    """Undo Penn Treebank tokenization as far as reading needs it.
+
+    What is measured goes through `qa.datasets.detokenize`, which knows more: it writes a tenth of FEVER's sentences
+    otherwise (straight quotes, joined hyphens). This stays as it is because the shipped scorer learned from it.
+    """
     for mark, sign in (("-LRB-", "("), ("-RRB-", ")"), ("-LSB-", "["), ("-RSB-", "]"), ("``", "“"), ("''", "”")):
         text = text.replace(mark, sign)
     text = re.sub(r" ([,.;:!?%)\]”]|'s\b|'re\b|'ve\b|'ll\b|'d\b|'m\b|n't\b|')", r"\1", text)
     return re.sub(r"([(\[“$]) ", r"\1", text)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
-
-
 class Examples:
     """Draws the training examples of an epoch."""
 
-    def __init__(self, folder: Path) -> None:
-        self._asked = [item for title, items in squad(folder).items() if title not in HELD_OUT for item in items]
-        self._paragraphs = list({id(item.paragraph): item.paragraph for item in self._asked}.values())
+    def __init__(self, data: Path | None) -> None:
+        """`data`: the folder with both sets. Raises as `qa.datasets.squad2.read_articles` and `fever.read_pages` do."""
+        articles, claims = squad2.read_articles(data), fever.read_claims(data)
+        # The held-out pages are read, too, as text that has nothing to do with a claim.
+        self._pages = {page.doc: tuple(map(untokenize, page.sentences)) for page in fever.read_pages(data)}
+        self._titles = {name: untokenize(name.replace("_", " ")).split(" (")[0] for name in self._pages}
+        self._trained_on = [name for name in self._pages if not fever.is_held_out(name)]
+        self._claims = [
+            claim
+            for record in claims
+            for claim in _claims(record)
+            if claim.page in self._pages and not fever.is_held_out(claim.page)
+        ]
+        self._paragraphs: list[Paragraph] = []
+        self._asked: list[Asked] = []
+        self._names: dict[str, list[str]] = {}
+        for article in articles:
+            if article.title not in squad2.HELD_OUT:
+                self._read(article)
         index = LexicalIndex.empty()
         index.add(range(len(self._paragraphs)), [f"{p.title}\n{p.text}" for p in self._paragraphs])
         self._near = {
             item.id: [self._paragraphs[hit.chunk_id] for hit in index.search(item.question, NEIGHBOURS)]
             for item in self._asked
         }
-        self._names: dict[str, list[str]] = {}
-        for item in self._asked:
-            self._names.setdefault(item.paragraph.title, []).extend(_entities(item.question))
-        claims, self._documents = fever(folder)
-        self._claims = [claim for claim in claims if not held_out(claim.document)]
-        self._titles = {name: untokenize(name.replace("_", " ")).split(" (")[0] for name in self._documents}
+
+    def _read(self, article: squad2.Article) -> None:
+        names = self._names.setdefault(title := article.title.replace("_", " "), [])
+        for part in article.paragraphs:
+            self._paragraphs.append(paragraph := Paragraph(title, part.context))
+            for record in part.qas:
+                self._asked.append(item := _asked(record, paragraph))
+                names += _entities(item.question)
 
     def epoch(self, seed: int, clozes: int = 0) -> list[Example]:
         """All questions and claims once, each with negatives, and `clozes` made questions, in random order."""
@@ -190,7 +176,7 @@ class Examples:
         drawn = [example for item in self._asked for example in self._of_question(item, rng)]
         drawn += [example for claim in self._claims for example in self._of_claim(claim, rng)]
         texts = [(p.title, tuple(p.sentences)) for p in self._paragraphs]
-        texts += [(self._titles[n], text) for n, text in self._documents.items() if not held_out(n)]
+        texts += [(self._titles[name], self._pages[name]) for name in self._trained_on]
         for title, sentences in rng.choices(texts, [len(sentences) for _, sentences in texts], k=clozes):
             drawn += _cloze_examples(title, sentences, rng)
         rng.shuffle(drawn)
@@ -239,7 +225,7 @@ class Examples:
         return item.question.replace(old, rng.choice(others)) if others else None
 
     def _of_claim(self, claim: Claim, rng: random.Random) -> Iterator[Example]:
-        sentences, title = self._documents[claim.document], self._titles[claim.document]
+        sentences, title = self._pages[claim.page], self._titles[claim.page]
         question = _as_question(claim.text, title, rng) if claim.supported else claim.text
         # A sentence that refutes a claim is about it and yet does not say it.
         label = 1.0 if claim.supported else 0.5
@@ -248,9 +234,9 @@ class Examples:
         labels = tuple(label if number in claim.evidence else 0.0 for number in range(first, last))
         yield Example(question, title, sentences[first:last], labels)
         if rng.random() < 0.3:
-            other = rng.choice(list(self._documents))
-            if self._titles[other] not in claim.text and title not in " ".join(self._documents[other]):
-                unrelated = self._documents[other]
+            other = rng.choice(list(self._pages))
+            if self._titles[other] not in claim.text and title not in " ".join(self._pages[other]):
+                unrelated = self._pages[other]
                 first, last = _window(unrelated, 0, rng)
                 yield Example(question, self._titles[other], unrelated[first:last], (0.0,) * (last - first))
 
@@ -262,7 +248,7 @@ _KINDS = (
     ("money", re.compile(r"[$£€] ?\d[\d,.]*\d(?: (?:million|billion|trillion))?")),
     ("share", re.compile(r"\b\d[\d.]*(?: ?%| percent\b)")),
     ("count", re.compile(r"\b\d[\d,]*(?: (?:million|billion))?(?= [a-z]{3,})")),
-    ("name", re.compile(r"\b[A-Z][\w'’-]+(?: (?:of |the |de )?[A-Z][\w'’-]+)*")),
+    ("name", re.compile(_NAME)),
 )
 _ASKED = {
     "date": ("when", "on what date"),

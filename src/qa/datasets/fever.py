@@ -7,6 +7,8 @@ in documents of the held-out tenth, by a hash of their names, are asked: the oth
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from qa.datasets.base import Evaluated, Request
 from qa.datasets.detokenize import detokenize
@@ -14,20 +16,33 @@ from qa.datasets.files import Record, data_file, read_records
 from qa.datasets.ranking import Asked, Document, Ranked, evaluate_ranking, score_ranking
 from qa.report import Scores
 
-__all__ = ["evaluate_fever", "is_held_out"]
+__all__ = ["Claim", "Page", "evaluate_fever", "is_held_out", "read_claims", "read_pages"]
 
 
-class _Document(Record):
+class Page(Record):
+    """A page of Wikipedia: its name, with underscores for spaces, and its sentences in tokens."""
+
     doc: str
     sentences: tuple[str, ...]
 
 
-class _Claim(Record):
+class Claim(Record):
+    """A claim. `label`: SUPPORTS or REFUTES; `evidence`: sets of (page, first sentence, the one after the last)."""
+
     id: str
     claim: str
     label: str
     evidence: tuple[tuple[tuple[str, int, int], ...], ...]
-    """Sets of evidence, each of (document, first sentence, the one after the last)."""
+
+
+def read_pages(data: Path | None) -> Iterator[Page]:
+    """Read all pages, held out or not. Raises `DataMissing`, and `EvaluationError` for another format."""
+    return read_records(data_file(data, "fever", "docs.jsonl.gz"), Page)
+
+
+def read_claims(data: Path | None) -> Iterator[Claim]:
+    """Read all claims. Raises as `read_pages` does."""
+    return read_records(data_file(data, "fever", "claims.jsonl.gz"), Claim)
 
 
 def is_held_out(document: str) -> bool:
@@ -37,17 +52,16 @@ def is_held_out(document: str) -> bool:
 
 def evaluate_fever(request: Request) -> Evaluated:
     """Rank the sentences of each claim's documents; a sentence of any set of evidence is gold."""
-    sources = data_file(request.data, "fever", "docs.jsonl.gz")
-    claims = data_file(request.data, "fever", "claims.jsonl.gz")
+    pages, claims = read_pages(request.data), read_claims(request.data)
     documents = {
         record.doc: Document(
             record.doc, detokenize(record.doc.replace("_", " ")), tuple(map(detokenize, record.sentences))
         )
-        for record in read_records(sources, _Document)
+        for record in pages
         if is_held_out(record.doc)
     }
     questions = []
-    for record in read_records(claims, _Claim):
+    for record in claims:
         named = {name for evidence in record.evidence for name, _, _ in evidence}
         if named and named <= documents.keys():
             gold = frozenset(

@@ -7,6 +7,7 @@ asked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -18,52 +19,66 @@ from qa.evaluation import score_short
 from qa.report import Scores
 from qa.sentences import split_sentences
 
-__all__ = ["HELD_OUT", "evaluate_squad2"]
+__all__ = ["HELD_OUT", "Article", "Paragraph", "Question", "Span", "evaluate_squad2", "read_articles"]
 
 HELD_OUT = frozenset({"Warsaw", "Huguenot", "Packet_switching"})
 """Titles of the articles that are for measuring; the others are for training."""
 
 
-class _Answer(Record):
+class Span(Record):
+    """A text of the paragraph, and the code point that it begins with."""
+
     text: str
     answer_start: int
 
 
-class _Question(Record):
+class Question(Record):
+    """A question with an answer from each annotator; one that is impossible may have plausible wrong ones."""
+
     id: str
     question: str
-    answers: tuple[_Answer, ...]
+    answers: tuple[Span, ...]
+    plausible_answers: tuple[Span, ...] = ()
     is_impossible: bool
 
 
-class _Paragraph(Record):
+class Paragraph(Record):
+    """A paragraph with its questions."""
+
     context: str
-    qas: tuple[_Question, ...]
+    qas: tuple[Question, ...]
 
 
-class _Article(Record):
+class Article(Record):
+    """An article; its title has underscores for spaces."""
+
     title: str
-    paragraphs: tuple[_Paragraph, ...]
+    paragraphs: tuple[Paragraph, ...]
 
 
 class _File(Record):
-    data: tuple[_Article, ...]
+    data: tuple[Article, ...]
+
+
+def read_articles(data: Path | None) -> tuple[Article, ...]:
+    """Read all articles, held out or not. Raises `DataMissing`, and `EvaluationError` for another format."""
+    path = data_file(data, "squad2-half", "dev-half-v2.0.json.gz")
+    try:
+        return _File.model_validate_json(read_text(path)).data
+    except ValidationError as error:
+        raise EvaluationError(f"{path}: not SQuAD 2.0: {error.errors()[0]['msg']}") from None
 
 
 def evaluate_squad2(request: Request) -> Evaluated:
     """Rank the sentences of each question's paragraph; those that an answer's span touches are gold."""
-    path = data_file(request.data, "squad2-half", "dev-half-v2.0.json.gz")
-    try:
-        articles = _File.model_validate_json(read_text(path)).data
-    except ValidationError as error:
-        raise EvaluationError(f"{path}: not SQuAD 2.0: {error.errors()[0]['msg']}") from None
+    articles = read_articles(request.data)
     pairs = [pair for article in articles if article.title in HELD_OUT for pair in _paragraphs(article)]
     documents = [document for document, _ in pairs]
     questions = [asked for _, asked_here in pairs for asked in asked_here]
     return evaluate_ranking("squad2", documents, questions, request, _score)
 
 
-def _paragraphs(article: _Article) -> Iterator[tuple[Document, list[Asked]]]:
+def _paragraphs(article: Article) -> Iterator[tuple[Document, list[Asked]]]:
     for number, paragraph in enumerate(article.paragraphs):
         name = f"{article.title}:{number}"
         spans = split_sentences(paragraph.context)

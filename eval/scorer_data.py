@@ -139,16 +139,13 @@ class Examples:
     def __init__(self, data: Path | None) -> None:
         """`data`: the folder with both sets. Raises as `qa.datasets.squad2.read_articles` and `fever.read_pages` do."""
         articles, claims = squad2.read_articles(data), fever.read_claims(data)
-        # The held-out pages are read, too, as text that has nothing to do with a claim.
-        self._pages = {page.doc: tuple(map(untokenize, page.sentences)) for page in fever.read_pages(data)}
+        self._pages = {
+            page.doc: tuple(map(untokenize, page.sentences))
+            for page in fever.read_pages(data)
+            if not fever.is_held_out(page.doc)
+        }
         self._titles = {name: untokenize(name.replace("_", " ")).split(" (")[0] for name in self._pages}
-        self._trained_on = [name for name in self._pages if not fever.is_held_out(name)]
-        self._claims = [
-            claim
-            for record in claims
-            for claim in _claims(record)
-            if claim.page in self._pages and not fever.is_held_out(claim.page)
-        ]
+        self._claims = [claim for record in claims for claim in _claims(record) if claim.page in self._pages]
         self._paragraphs: list[Paragraph] = []
         self._asked: list[Asked] = []
         self._names: dict[str, list[str]] = {}
@@ -176,7 +173,7 @@ class Examples:
         drawn = [example for item in self._asked for example in self._of_question(item, rng)]
         drawn += [example for claim in self._claims for example in self._of_claim(claim, rng)]
         texts = [(p.title, tuple(p.sentences)) for p in self._paragraphs]
-        texts += [(self._titles[name], self._pages[name]) for name in self._trained_on]
+        texts += [(self._titles[name], sentences) for name, sentences in self._pages.items()]
         for title, sentences in rng.choices(texts, [len(sentences) for _, sentences in texts], k=clozes):
             drawn += _cloze_examples(title, sentences, rng)
         rng.shuffle(drawn)
@@ -288,7 +285,7 @@ def _cloze_examples(title: str, sentences: tuple[str, ...], rng: random.Random) 
     first, last = _window(sentences, number, rng)
     seen, answer = sentences[first:last], sentences[number][start:end]
     labels = tuple(float(place == number) for place in range(first, last))
-    if sum(answer in text for text in seen) > 1:
+    if sum(answer in text for text in (question, *seen)) > 1:
         return
     yield Example(question, title, seen, labels, (number - first, start, end), True)
     names = [question[a:b] for k, a, b in _spans_of(question) if k == "name"]

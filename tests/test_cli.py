@@ -270,6 +270,11 @@ def test_without_an_index_it_says_what_to_run(home: Path, verb: list[str]) -> No
     refused(call(*verb), 4, "no index in index yet", "run `qa index`")
 
 
+def test_a_scorer_that_is_not_there_is_named(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QA_ANSWERS__SCORER", "no-such-scorer")
+    refused(call("ask", QUESTION), 4, "no model 'no-such-scorer'", "`hf download no-such-scorer`")
+
+
 def test_an_error_is_told_once_also_where_warnings_are_logged(home: Path) -> None:
     refused(spawn("ask", QUESTION, cwd=home), 4, "no index in index yet")
 

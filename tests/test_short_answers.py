@@ -79,6 +79,20 @@ def test_nothing_found_has_no_short_answer(client: TestClient) -> None:
     assert (body["status"], body["short_answer"]) == ("not_found", None)
 
 
+def test_without_its_scorer_a_server_says_what_is_missing(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    shutil.copytree(CORPUS, tmp_path / "corpus")
+    settings = make_settings(tmp_path, answers={"scorer": "no-such-scorer"})
+    build_index(settings, load_embedder(settings.embedding, settings.paths.cache, prepare=True))
+    engine = Engine.open(settings)
+    with TestClient(create_app(engine), base_url="http://127.0.0.1") as client:
+        problem = client.post("/v1/ask", json={"question": QUESTION}).json()
+    assert (problem["status"], problem["type"]) == (503, "/problems/model-unavailable")
+    assert problem["detail"].startswith("no model 'no-such-scorer'")
+    engine.close()
+
+
 def test_the_page_emphasises_them_in_their_sentence(client: TestClient) -> None:
     body = client.post("/v1/ask", json={"question": QUESTION}).json()
     html = client.get("/", params={"q": QUESTION}, headers={"Accept": "text/html"}).text

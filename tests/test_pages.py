@@ -131,7 +131,7 @@ def test_an_answer_without_javascript(client: TestClient, engine: Engine) -> Non
 
 @pytest.mark.parametrize("question", [QUESTION, "What is the price of saffron?"])
 def test_the_time_that_was_preferred_is_told_under_the_answer(client: TestClient, question: str) -> None:
-    told = "Articles from about 1 January to 21 May 2024 (“this year”) were preferred."
+    told = "Articles from about 1 January to 24 May 2024 (“this year”) were preferred."
     page = get(client, "/", q=f"{question[:-1]} this year?")
     assert len(page.find("p", class_="dates muted")) == 1 and page.texts.count(told) == 1
     assert not get(client, "/", q=question).find("p", class_="dates muted")

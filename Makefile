@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 QUESTION ?= How many customers lost power in the Ukraine blackout?
 
-.PHONY: help install demo test test-slow test-kill lint fix bench eval trust screenshots clean
+.PHONY: help install demo test test-slow test-kill lint fix bench eval trust scorer screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -60,6 +60,13 @@ trust: install ## Measure the trust table of the README (DATA=folder with the da
 	$(if $(DATA),taskset -c 0-1 $(BIN)/qa eval realtimeqa --data $(DATA) --save build/realtimeqa.json)
 	$(BIN)/python eval/trust.py eval/baseline.json $(if $(DATA),build/realtimeqa.json)
 	$(BIN)/python tests/test_docs.py
+
+# The second run adds made questions.
+scorer: install ## Train the sentence scorer and export it, about an hour and a half (DATA=folder with the data sets)
+	$(BIN)/python eval/train_scorer.py $(if $(DATA),--data $(DATA)) --epochs 4 --rate 1e-4 --seed 1 --out build/scorer/first
+	$(BIN)/python eval/train_scorer.py $(if $(DATA),--data $(DATA)) --start build/scorer/first/last.pt \
+	  --epochs 1 --clozes 9000 --rate 6e-5 --seed 2 --out build/scorer/second
+	$(BIN)/python eval/export_scorer.py build/scorer/second/last.pt src/qa/scorers/model/scorer.onnx
 
 screenshots: install browser ## Take the pictures of the README
 	$(BIN)/python eval/screenshots.py

@@ -1,13 +1,12 @@
-"""Turn a trained scorer into the file that ships: its layers as ONNX in int8, with the recipe's figures beside it.
+"""Turn a trained scorer into the file that ships: its layers as ONNX in int8.
 
-python eval/export_scorer.py build/scorer/last.pt src/qa/scorers/model/scorer.onnx
+python eval/export_scorer.py build/scorer/second/last.pt src/qa/scorers/model/scorer.onnx
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import torch
 from train_scorer import Scorer, load_checkpoint
@@ -24,9 +23,10 @@ class FromVectors(torch.nn.Module):
         super().__init__()
         self.scorer = scorer
 
-    def forward(self, vectors: Any, types: Any) -> Any:
+    def forward(self, vectors: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         states = self.scorer.encoder(inputs_embeds=vectors, token_type_ids=types).last_hidden_state
-        return self.scorer.head(states)
+        logits: torch.Tensor = self.scorer.head(states)
+        return logits
 
 
 def main() -> None:
@@ -53,7 +53,10 @@ def main() -> None:
         ).save(str(options.out))
     if not options.float:
         quantize(options.out)
-    print(options.out, options.out.stat().st_size, "bytes, SHA-256", file_sha256(options.out))
+    print(f"{options.out}: {options.out.stat().st_size:,} bytes")
+    print("To ship it as src/qa/scorers/model/scorer.onnx, write its hash to src/qa/scorers/onnx.py:")
+    print(f'MODEL_SHA256 = "{file_sha256(options.out)}"')
+    print("and fit the answerer's models to its scores anew: python eval/fit_extractive.py --data FOLDER")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """Train the sentence scorer from the packaged MiniLM weights, on two cores.
 
-python eval/train_scorer.py --data FOLDER --out build/scorer
+    python eval/train_scorer.py --data FOLDER --out build/scorer/first
+
+The folder gets ``last.pt``, the weights, whenever an epoch ends, and ``recipe.json`` at the end. The seed decides the
+examples, their order, new weights and dropout: the same machine, packages and number of threads give the same weights.
+Another processor or version of torch rounds otherwise, and gives others.
 """
 
 from __future__ import annotations
@@ -8,25 +12,31 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from scorer_data import Example, Examples
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from transformers import AutoModel
 
 from qa.embedders.models import DEFAULT_MODEL, find_model
-from qa.scorers.encoding import Encoder
+from qa.errors import QAError
+from qa.scorers.encoding import Encoded, Encoder
+from qa.scorers.onnx import ANSWERS, END, START
 
-START, END, ANSWERS = range(3)
+THREADS = 2
 BATCH_PIECES = 3000
 POOL = 1280
+"""Examples that are sorted by length together."""
+LOGGED = 50
+"""Batches over which the loss is averaged for people to read."""
 IGNORED = -100
 
 
@@ -35,7 +45,9 @@ class Scorer(nn.Module):
 
     def __init__(self, folder: Path, layers: int, attention: str = "sdpa") -> None:
         super().__init__()
-        self.encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation=attention)
+        self.encoder = transformers.AutoModel.from_pretrained(
+            folder, add_pooling_layer=False, attn_implementation=attention
+        )
         self.encoder.encoder.layer = self.encoder.encoder.layer[:layers]
         self.encoder.config.num_hidden_layers = layers
         self.head = nn.Linear(self.encoder.config.hidden_size, 3)
@@ -56,33 +68,36 @@ def load_checkpoint(path: Path, attention: str = "sdpa") -> Scorer:
 
 
 def encode(encoder: Encoder, example: Example) -> dict[str, Any]:
-    """Token ids with, for each piece, the label of its sentence's mark, and the span's first and last piece."""
+    """Pieces and their types; the label of each sentence at its mark, NaN elsewhere; where a span may be, and is."""
     encoded = encoder.encode(example.question, example.title, example.sentences)
-    marks = np.full(len(encoded.ids), np.nan, dtype=np.float32)
-    for mark, label in zip(encoded.marks, example.labels, strict=False):
-        marks[mark] = label
+    labels = np.full(len(encoded.ids), np.nan, dtype=np.float32)
     allowed = np.zeros(len(encoded.ids), dtype=bool)
     allowed[0] = True
-    for start, mark in zip(encoded.starts, encoded.marks, strict=True):
+    # Sentences that did not fit have no marks.
+    for start, mark, label in zip(encoded.starts, encoded.marks, example.labels, strict=False):
+        labels[mark] = label
         allowed[start:mark] = True
-    first = last = 0 if example.spanned else IGNORED
-    if example.span:
-        sentence, start, end = example.span
-        first = last = IGNORED
-        if sentence < len(encoded.starts):
-            inside = [
-                place
-                for place, (a, b) in enumerate(encoded.offsets[sentence], encoded.starts[sentence])
-                if a < end and start < b
-            ]
-            if inside:
-                first, last = inside[0], inside[-1]
-    return {"ids": encoded.ids, "types": encoded.types, "marks": marks, "allowed": allowed, "span": (first, last)}
+    span = ends_of(encoded, example)
+    return {"ids": encoded.ids, "types": encoded.types, "labels": labels, "allowed": allowed, "span": span}
 
 
-def batches(items: list[dict[str, Any]], rng: random.Random) -> Iterator[dict[str, torch.Tensor]]:
+def ends_of(encoded: Encoded, example: Example) -> tuple[int, int]:
+    """First and last piece of the example's span; [CLS] for "no answer here", `IGNORED` for what is unknown."""
+    if not example.spanned:
+        return IGNORED, IGNORED
+    if not example.span:
+        return 0, 0
+    sentence, start, end = example.span
+    if sentence >= len(encoded.starts):
+        return IGNORED, IGNORED
+    pieces = enumerate(encoded.offsets[sentence], encoded.starts[sentence])
+    inside = [place for place, (first, last) in pieces if first < end and start < last]
+    return (inside[0], inside[-1]) if inside else (IGNORED, IGNORED)
+
+
+def batches(items: Sequence[dict[str, Any]], rng: random.Random) -> Iterator[dict[str, torch.Tensor]]:
     """Batches of about `BATCH_PIECES` pieces; sorted by length within pools, so that little is padding."""
-    items = items[:]
+    items = list(items)
     rng.shuffle(items)
     pools = [sorted(items[i : i + POOL], key=lambda item: len(item["ids"])) for i in range(0, len(items), POOL)]
     made: list[list[dict[str, Any]]] = []
@@ -100,6 +115,7 @@ def batches(items: list[dict[str, Any]], rng: random.Random) -> Iterator[dict[st
 
 
 def collate(batch: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Encoded examples as tensors (n, length), padded; `span` is (n, 2)."""
     width = max(len(item["ids"]) for item in batch)
 
     def padded(key: str, fill: float, kind: Any) -> torch.Tensor:
@@ -108,12 +124,11 @@ def collate(batch: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
             row[: len(item[key])] = item[key]
         return torch.from_numpy(rows)
 
-    ids = padded("ids", 0, np.int64)
     return {
-        "ids": ids,
+        "ids": padded("ids", 0, np.int64),
         "types": padded("types", 0, np.int64),
         "mask": (padded("ids", -1, np.int64) >= 0).long(),
-        "marks": padded("marks", np.nan, np.float32),
+        "labels": padded("labels", np.nan, np.float32),
         "allowed": padded("allowed", False, np.bool_),
         "span": torch.tensor([item["span"] for item in batch]),
     }
@@ -121,8 +136,8 @@ def collate(batch: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 def loss_of(logits: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Binary cross-entropy over the sentences' marks; cross-entropy of the span's ends, with [CLS] for no answer."""
-    known = ~batch["marks"].isnan()
-    answers = binary_cross_entropy_with_logits(logits[..., ANSWERS][known], batch["marks"][known])
+    known = ~batch["labels"].isnan()
+    answers = binary_cross_entropy_with_logits(logits[..., ANSWERS][known], batch["labels"][known])
     ends = []
     for channel in (START, END):
         target = batch["span"][:, channel]
@@ -132,46 +147,34 @@ def loss_of(logits: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch
     return answers, torch.stack(ends).mean() if ends else logits.new_zeros(())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--rate", type=float, default=8e-5)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--clozes", type=int, default=0, help="made questions in each epoch")
-    parser.add_argument("--start", type=Path, help="weights to begin with, instead of the packaged ones")
-    parser.add_argument("--steps", type=int, help="stop after this many, to try the script")
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(2)
-    source = find_model(DEFAULT_MODEL)
-    encoder = Encoder((source.folder / "tokenizer.json").read_text(encoding="utf-8"))
-    examples = Examples(options.data)
-    model = load_checkpoint(options.start) if options.start else Scorer(source.folder, options.layers)
+def train(
+    model: Scorer,
+    encoder: Encoder,
+    draw: Callable[[int], Sequence[Example]],
+    *,
+    epochs: int,
+    rate: float,
+    seed: int,
+    steps: int | None = None,
+) -> Iterator[dict[str, float]]:
+    """Train for some epochs, or `steps` at most; after each epoch, say of how many examples and with what loss.
+
+    `draw` gives the examples of an epoch from its seed. The loss is that of the last `LOGGED` batches.
+    """
     # The word pieces' own vectors stay as they are: too few of them occur here to be moved.
     model.encoder.embeddings.word_embeddings.requires_grad_(False)
-    train(model, encoder, examples, options)
-
-
-def train(model: Scorer, encoder: Encoder, examples: Examples, options: argparse.Namespace) -> None:
-    options.out.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=options.rate, weight_decay=0.01)
-    per_epoch = sum(
-        1 for _ in batches([encode(encoder, e) for e in examples.epoch(0, options.clozes)], random.Random(0))
-    )
-    total = per_epoch * options.epochs
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
+    total = epochs * sum(1 for _ in batches([encode(encoder, e) for e in draw(0)], random.Random(0)))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, step / (0.06 * total)) * max(0.0, 1 - step / total)
     )
-    print(f"{per_epoch} batches an epoch", flush=True)
-    step, started, seen = 0, time.time(), []
-    for epoch in range(options.epochs):
-        model.train()
-        drawn = [encode(encoder, example) for example in examples.epoch(options.seed * 1000 + epoch, options.clozes)]
-        for batch in batches(drawn, random.Random(epoch)):
+    step, started = 0, time.monotonic()
+    losses: list[tuple[float, float]] = []
+    model.train()
+    for epoch in range(epochs):
+        items = [encode(encoder, example) for example in draw(seed * 1000 + epoch)]
+        for batch in batches(items, random.Random(epoch)):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = model(batch["ids"], batch["types"], batch["mask"]).float()
             answers, spans = loss_of(logits, batch)
@@ -183,19 +186,62 @@ def train(model: Scorer, encoder: Encoder, examples: Examples, options: argparse
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             schedule.step()
-            seen.append((answers.item(), spans.item()))
+            losses.append((answers.item(), spans.item()))
             step += 1
-            if step % 50 == 0:
-                a, s = np.mean(seen[-50:], axis=0)
-                passed = time.time() - started
+            if step % LOGGED == 0:
+                a, s = np.mean(losses[-LOGGED:], axis=0)
+                passed = time.monotonic() - started
                 print(f"epoch {epoch} step {step}/{total} answers {a:.3f} spans {s:.3f} {passed:.0f} s", flush=True)
-            if step == options.steps:
+            if step == steps:
                 break
+        a, s = np.mean(losses[-LOGGED:], axis=0)
+        yield {"examples": len(items), "steps": step, "answers": round(float(a), 4), "spans": round(float(s), 4)}
+        if step == steps:
+            return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("SOURCELINE_DATA"), help="the data sets' folder")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--layers", type=int, default=6, help="how many of the packaged model's, from below")
+    parser.add_argument("--rate", type=float, default=8e-5)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clozes", type=int, default=0, help="made questions in each epoch")
+    parser.add_argument("--start", type=Path, help="weights to begin with, instead of the packaged ones")
+    parser.add_argument("--steps", type=int, help="stop after this many, to try the script")
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
+    try:
+        examples = Examples(options.data)
+        source = find_model(DEFAULT_MODEL)
+    except QAError as error:
+        raise SystemExit(f"{parser.prog}: {error}") from None
+    encoder = Encoder((source.folder / "tokenizer.json").read_text(encoding="utf-8"))
+    model = load_checkpoint(options.start) if options.start else Scorer(source.folder, options.layers)
+    options.out.mkdir(parents=True, exist_ok=True)
+    done = []
+    for epoch in train(
+        model,
+        encoder,
+        lambda seed: examples.epoch(seed, options.clozes),
+        epochs=options.epochs,
+        rate=options.rate,
+        seed=options.seed,
+        steps=options.steps,
+    ):
+        done.append(epoch)
         torch.save(model.state_dict(), options.out / "last.pt")
-        torch.save(model.state_dict(), options.out / f"epoch{epoch}.pt")
-        if step == options.steps:
-            break
-    (options.out / "recipe.json").write_text(json.dumps({k: str(v) for k, v in vars(options).items()}, indent=1))
+    recipe = {
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()},
+        "epochs": done,
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "threads": THREADS,
+    }
+    (options.out / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -301,7 +301,7 @@ def test_the_keyboard(watch: Callable[..., Watched]) -> None:
 def test_next_and_previous_citation(watch: Callable[..., Watched]) -> None:
     watched = watch()
     page = watched.open()
-    watched.ask(QUESTION)
+    watched.ask("What did engineers do at the dam?")
     assert page.locator(".answer .chip").count() >= 2
     page.click(".answer .chip >> nth=0")
     page.wait_for_selector("#panel .sentence.active")

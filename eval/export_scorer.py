@@ -29,20 +29,15 @@ class FromVectors(torch.nn.Module):
         return logits
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--float", action="store_true", help="keep 32-bit weights, to compare with")
-    options = parser.parse_args()
-    # "Eager" attention, as the embedding model is exported: one text needs no mask.
-    model = FromVectors(load_checkpoint(options.checkpoint, attention="eager")).eval()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+def export(scorer: Scorer, path: Path, *, int8: bool = True) -> None:
+    """Write the layers, which must have "eager" attention, to an ONNX file; without `int8` with 32-bit weights."""
+    model = FromVectors(scorer).eval()
+    path.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         length = torch.export.Dim("length", min=2, max=MAX_PIECES)
         torch.onnx.export(
             model,
-            (torch.zeros(1, 12, model.scorer.encoder.config.hidden_size), torch.zeros(1, 12, dtype=torch.long)),
+            (torch.zeros(1, 12, scorer.encoder.config.hidden_size), torch.zeros(1, 12, dtype=torch.long)),
             dynamo=True,
             dynamic_shapes={"vectors": {1: length}, "types": {1: length}},
             input_names=["vectors", "types"],
@@ -50,9 +45,19 @@ def main() -> None:
             opset_version=20,
             external_data=False,
             verbose=False,
-        ).save(str(options.out))
-    if not options.float:
-        quantize(options.out)
+        ).save(str(path))
+    if int8:
+        quantize(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--float", action="store_true", help="keep 32-bit weights, to compare with")
+    options = parser.parse_args()
+    # "Eager" attention, as the embedding model is exported: one text needs no mask.
+    export(load_checkpoint(options.checkpoint, attention="eager"), options.out, int8=not options.float)
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
     print("To ship it as src/qa/scorers/model/scorer.onnx, write its hash to src/qa/scorers/onnx.py:")
     print(f'MODEL_SHA256 = "{file_sha256(options.out)}"')

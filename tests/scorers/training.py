@@ -11,7 +11,7 @@ MILL = (
     "Ruth Alder founded the Corvey mill in 1841. It made window glass for the Port of Lisse. The mill burned down in "
     "1867, and was rebuilt within 2 years. Two sons of Jan Roth and a brother of Jan Roth slept beside the ovens."
 )
-OVENS = "The Tannhof mill was owned by Emil Braun, a painter. Its ovens went cold in 1902. He moved away to Lisse."
+OVENS = "The Tannhof mill was owned by Emil Braun, a painter. Its ovens went cold in 1902. Emil Braun moved to Lisse."
 BOOK = "Ruth Alder also wrote. Her report on who founded the Corvey mill was printed in 1841. Her book sold badly."
 PELICAN = "The pelican on the gate was made by Ida Falk in 1701. Nobody has seen the pelican since."
 QUESTIONS = {

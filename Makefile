@@ -57,8 +57,9 @@ eval: install ## Measure the answers on eval/questions.jsonl and compare them wi
 trust: install ## Measure the trust table of the README (DATA=folder with the data sets: on real news, too)
 	$(BIN)/qa index --index build/eval-index
 	taskset -c 0-1 $(BIN)/qa eval --index build/eval-index --save eval/baseline.json
+	taskset -c 0-1 $(BIN)/qa eval swapped --split test --save build/swapped.json
 	$(if $(DATA),taskset -c 0-1 $(BIN)/qa eval realtimeqa --data $(DATA) --save build/realtimeqa.json)
-	$(BIN)/python eval/trust.py eval/baseline.json $(if $(DATA),build/realtimeqa.json)
+	$(BIN)/python eval/trust.py eval/baseline.json build/swapped.json $(if $(DATA),build/realtimeqa.json)
 	$(BIN)/python tests/test_docs.py
 
 # The second run adds made questions.

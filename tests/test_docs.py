@@ -163,7 +163,7 @@ def example_settings() -> str:
 
 def trust_table() -> str:
     """What `make trust` measured, a column a data set, with 95 % intervals."""
-    names = {"starter": "starter corpus", "realtimeqa": "news of 2023"}
+    names = {"starter": "starter corpus", "swapped": "near misses on it", "realtimeqa": "news of 2023"}
     rows = {
         "cited.hit@3": "answer found: among the cited sentences, of the questions that an article answers",
         "citation.precision": "citation precision: cited sentences that bear the answer",

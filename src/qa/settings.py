@@ -108,14 +108,14 @@ class AnswersSettings(_Section):
 
     answerer: Literal["extractive"] = Field("extractive", description="What writes answers.")
     scorer: str = Field(
-        "none",
+        "sourceline",
         min_length=1,
         description="What judges sentences: `sourceline` (ships with it), `none`, or a sentence-transformers "
         "cross-encoder on this machine, by name or folder.",
     )
     max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(3, description="Sentences in an answer, at most.")
     min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.23, description="Below this confidence the answer is `not found`."
+        0.45, description="Below this confidence the answer is `not found`."
     )
 
 

@@ -24,19 +24,15 @@ Model = Mapping[str, float]
 """A logistic model: a weight for each feature by name, and its "bias"."""
 
 WEIGHTS: dict[str, Model] = {
-    "scorer": {
-        "coverage": 0.63, "context": 1.75, "type": 0.39, "rank": 0.3, "recency": 0.57, "dense": 2.18,
-        "answers": 0.1, "margin": 0.17, "bias": -4.07,
-    },
+    "scorer": {"coverage": 0.76, "context": 1.64, "recency": 1.06, "dense": 1.29, "reading": 0.14, "bias": -4.07},
     "embedding": {
-        "coverage": 1.65, "context": 1.62, "type": 0.41, "rank": 0.88, "recency": 0.0, "dense": 0.0,
-        "cosine": 3.67, "bias": -5.49,
+        "coverage": 2.34, "context": 2.75, "type": 0.82, "rank": 1.08, "recency": 0.88, "cosine": 0.62, "bias": -6.53
     },
 }  # fmt: skip
 """What makes a sentence an answer, by what has compared it with the question."""
 CONFIDENCE: dict[str, Model] = {
-    "scorer": {"best": 0.3, "margin": 0.2, "missing": -2.5, "dense": 2.0, "bias": 0.0},
-    "embedding": {"best": 1.0, "missing": 0.0, "dense": 0.0, "bias": 0.0},
+    "scorer": {"best": 0.75, "missing": -1.78, "dense": 0.72, "bias": 0.57},
+    "embedding": {"best": 0.57, "missing": -2.11, "dense": 2.93, "bias": -1.12},
 }
 """What makes an answer right."""
 
@@ -44,13 +40,13 @@ READ_PASSAGES = 20
 """Passages that the scorer reads, the dearest step of an answer."""
 EMBEDDED_SENTENCES = 6
 """Sentences that are compared with the question by embedding where there is no scorer; ten chose no better."""
-KEEP_RATIO = 0.75
+KEEP_RATIO = 0.6
 """A further sentence joins the answer when it is at least this probable, relative to the best one."""
 CLOSEST = 3
 """Articles whose best sentence is shown when nothing answers."""
 NEAR_COPY = 0.7
 """Share of common terms (Jaccard) from which one sentence repeats another: wire copies are not cited twice."""
-SURE_MARGIN = 0.0
+SURE_MARGIN = 1.0
 """Margin of the span from which on it is given as the short answer."""
 
 _REFERS_BACK = re.compile(
@@ -118,8 +114,9 @@ class ExtractiveAnswerer:
         for item in found:
             score = scores.get((item.passage.chunk.id, item.sentence.key))
             if score:
-                features = {**item.features, "answers": score.answers, "margin": score.margin or 0.0}
-                scored.append(_scored(item, features, WEIGHTS["scorer"], score.span))
+                # Where a span was looked for, its margin says more than the sentence as a whole.
+                reading = score.answers if score.margin is None else score.margin
+                scored.append(_scored(item, {**item.features, "reading": reading}, WEIGHTS["scorer"], score.span))
         return scored
 
     def _embed(self, asked: Question, found: Sequence[Candidate]) -> list[ScoredSentence]:
@@ -202,7 +199,7 @@ def _statement(item: ScoredSentence) -> Statement:
 
 
 def _short_answer(best: ScoredSentence) -> ShortAnswer | None:
-    if best.span is None or best.features["margin"] < SURE_MARGIN:
+    if best.span is None or best.features["reading"] < SURE_MARGIN:
         return None
     start, end = best.span
     return ShortAnswer(best.sentence, best.sentence.start + start, best.sentence.start + end)

@@ -13,6 +13,8 @@ from qa.types import Article, Passage, Sentence
 __all__ = ["Candidate", "Question", "candidates", "words"]
 
 MIN_TERMS = 3
+SAME_BEGINNING = 5
+"""Letters in which forms of one name agree."""
 
 _NUMBER = (
     r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
@@ -95,9 +97,14 @@ class Question:
         return frozenset(term for match in found for term in terms(match.group()))
 
     def missing(self, found: frozenset[str] | set[str]) -> float:
-        """The share, by weight, of the question's names and numbers that are not among some terms."""
+        """The share, by weight, of the question's names and numbers that are not among some terms.
+
+        Names that begin alike count as the same: Estonia is there for an Estonian.
+        """
+        beginnings = {term[:SAME_BEGINNING] for term in found if len(term) >= SAME_BEGINNING}
+        missing = [name for name in self.names - found if name.isdigit() or name[:SAME_BEGINNING] not in beginnings]
         total = sum(self.weights.get(name, 1.0) for name in self.names)
-        return sum(self.weights.get(name, 1.0) for name in self.names - found) / total if total else 0.0
+        return sum(self.weights.get(name, 1.0) for name in missing) / total if total else 0.0
 
 
 def words(article: Article) -> frozenset[str]:

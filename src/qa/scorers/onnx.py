@@ -29,7 +29,7 @@ from qa.types import Passage, SentenceScore
 __all__ = ["ANSWERS", "END", "START", "OnnxScorer", "read_scores", "word_vectors"]
 
 MODEL = Path(__file__).parent / "model" / "scorer.onnx"
-MODEL_SHA256 = ""
+MODEL_SHA256 = "b0777a85d9d8f52e641b3eb03a6595c817e064dca2d44275b274b9133b601a62"
 
 START, END, ANSWERS = range(3)
 """What the model says of each word piece, as logits."""

@@ -131,6 +131,7 @@ def shortened(reply: dict[str, Any]) -> dict[str, Any]:
     kept = {
         "status": (),
         "answer": ("text_with_markers",),
+        "short_answer": (),
         "citations": (
             *("n", "segments", "article_id", "sentence_ids", "quote", "source_start", "source_end", "verified", "url"),
         ),

@@ -95,7 +95,7 @@ class StoreSettings(_Section):
 class RetrievalSettings(_Section):
     """How passages are found."""
 
-    passages: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Passages that an answer is sought in.")
+    passages: Annotated[int, Field(ge=1, le=100)] = Field(14, description="Passages that an answer is sought in.")
     candidates: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="Chunks taken from each ranking.")
     rrf_k: Annotated[int, Field(ge=1, le=1000)] = Field(60, description="Constant of reciprocal rank fusion.")
     dense_weight: Annotated[float, Field(ge=0, le=10)] = Field(1.0, description="Weight of the dense ranking.")
@@ -115,7 +115,7 @@ class AnswersSettings(_Section):
     )
     max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(3, description="Sentences in an answer, at most.")
     min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.45, description="Below this confidence the answer is `not found`."
+        0.4, description="Below this confidence the answer is `not found`."
     )
 
 

@@ -40,7 +40,7 @@ READ_PASSAGES = 20
 """Passages that the scorer reads, the dearest step of an answer."""
 EMBEDDED_SENTENCES = 6
 """Sentences that are compared with the question by embedding where there is no scorer; ten chose no better."""
-KEEP_RATIO = 0.6
+KEEP_RATIO = 0.5
 """A further sentence joins the answer when it is at least this probable, relative to the best one."""
 CLOSEST = 3
 """Articles whose best sentence is shown when nothing answers."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from qa.answerers import load_answerer
-from qa.answerers.extractive import CONFIDENCE, WEIGHTS, ExtractiveAnswerer, Model, ScoredSentence
+from qa.answerers.extractive import CONFIDENCE, EMBEDDED_SENTENCES, WEIGHTS, ExtractiveAnswerer, Model, ScoredSentence
 from qa.datasets.base import Request
 from qa.datasets.corpus import corpus_engine, write_corpus
 from qa.datasets.files import data_file, read_text
@@ -130,6 +130,8 @@ def group(
     is_gold: Callable[[Sentence], bool],
 ) -> Group:
     scored = answerer.score(question, engine.search(question, as_of=as_of).passages)[:DEEPEST]
+    if "cosine" in scored[0].features:
+        scored = scored[:EMBEDDED_SENTENCES]  # the others were not compared
     gold = np.array([answerable and is_gold(item.sentence) for item in scored])
     return Group(name, question, answerable, scored, gold)
 

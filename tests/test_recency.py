@@ -17,7 +17,7 @@ from qa.types import Filters
 
 WINNERS = {"2019-06-09": "Ada Holt", "2021-06-13": "Berit Voss", "2023-06-11": "Cora Linde", "": "Dora Undated"}
 QUESTION = "Who won the Halm regatta"
-ALWAYS: dict[str, dict[str, object]] = {"answers": {"min_confidence": 0.0}}
+ALWAYS: dict[str, dict[str, object]] = {"answers": {"min_confidence": 0.0, "scorer": "none"}}
 """Settings for an answer always: this is about which one."""
 
 

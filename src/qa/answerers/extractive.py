@@ -26,13 +26,13 @@ Model = Mapping[str, float]
 WEIGHTS: dict[str, Model] = {
     "scorer": {"coverage": 0.76, "context": 1.64, "recency": 1.06, "dense": 1.29, "reading": 0.14, "bias": -4.07},
     "embedding": {
-        "coverage": 2.34, "context": 2.75, "type": 0.82, "rank": 1.08, "recency": 0.88, "cosine": 0.62, "bias": -6.53
+        "coverage": 2.23, "context": 2.13, "type": 0.6, "rank": 0.7, "recency": 0.76, "cosine": 2.79, "bias": -6.6
     },
 }  # fmt: skip
 """What makes a sentence an answer, by what has compared it with the question."""
 CONFIDENCE: dict[str, Model] = {
     "scorer": {"best": 0.75, "missing": -1.78, "dense": 0.72, "bias": 0.57},
-    "embedding": {"best": 0.57, "missing": -2.11, "dense": 2.93, "bias": -1.12},
+    "embedding": {"best": 0.67, "missing": -1.78, "dense": 1.92, "bias": -0.57},
 }
 """What makes an answer right."""
 

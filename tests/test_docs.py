@@ -172,7 +172,7 @@ def trust_table() -> str:
         "false_refusal": "false refusals: of the questions that an article answers",
     }
     figures = json.loads((ROOT / "eval" / "trust.json").read_text())
-    columns = {names[dataset]: found for dataset, found in figures.items()}
+    columns = {name: figures[dataset] for dataset, name in names.items() if dataset in figures}
     counts = [
         f"{found['about']['questions']} questions, {found['about']['articles']:,} articles"
         for found in columns.values()

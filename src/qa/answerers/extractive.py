@@ -46,7 +46,7 @@ CLOSEST = 3
 """Articles whose best sentence is shown when nothing answers."""
 NEAR_COPY = 0.7
 """Share of common terms (Jaccard) from which one sentence repeats another: wire copies are not cited twice."""
-SURE_MARGIN = 3.0
+SURE_MARGIN = 4.0
 """Margin of the span from which on it is given as the short answer."""
 
 _REFERS_BACK = re.compile(

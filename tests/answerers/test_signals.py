@@ -129,3 +129,10 @@ def test_an_article_has_the_words_of_its_title_text_and_year() -> None:
     article = Article("a_1", "Oster Dam", "Engineers replaced turbines.", published_at="2024-03-04T08:00:00+01:00")
     assert words(article) == {"oster", "dam", "engin", "replac", "turbin", "2024"}
     assert words(Article("a_2", "", "")) == frozenset()
+
+
+def test_forms_of_one_name_are_one_name_and_numbers_are_exact() -> None:
+    asked = Question("What fine did the Estonian student get in 2008?", lambda term: 1.0)
+    assert asked.missing(frozenset(terms("Estonia 2008"))) == 0.0
+    assert asked.missing(frozenset(terms("Estonia 20081"))) == 0.5
+    assert asked.missing(frozenset(terms("Latvia 2008"))) == 0.5

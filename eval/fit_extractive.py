@@ -32,7 +32,7 @@ from qa.gold import load_questions, resolve
 from qa.resources import starter_corpus
 from qa.scorers import load_scorer
 from qa.settings import load_settings
-from qa.snapshot import open_folder
+from qa.snapshot import Snapshot, open_folder
 from qa.types import Sentence
 
 RIDGE = 1.0
@@ -62,13 +62,12 @@ def main() -> None:
     if options.data:
         groups += realtimeqa(request)
     kind = "embedding" if options.scorer == "none" else "scorer"
-    answerer = groups[0][1]
     questions = [group for group, _ in groups]
     sentences = fit_sentences(questions, WEIGHTS[kind])
     rescore(questions, sentences)
     print(f"{len(questions)} questions, {sum(len(group.scored) for group in questions)} sentences")
     print(f'WEIGHTS["{kind}"] =', shown(sentences))
-    doubts = [answerer.doubts(group.question, group.scored[0]) for group in questions]
+    doubts = [answerer.doubts(group.question, group.scored[0]) for group, answerer in groups]
     right = np.array([group.gold[:STATEMENTS].any() for group in questions], dtype=float)
     names = [name for name in CONFIDENCE["scorer"] if name != "bias" and name in doubts[0]]
     rows = np.array([[item[name] for name in names] for item in doubts])
@@ -112,8 +111,6 @@ def answerer_of(engine: Engine) -> ExtractiveAnswerer:
     """The answerer that the engine uses."""
     settings = engine.settings
     embedder = load_embedder(settings.embedding, settings.paths.cache, prepare=False)
-    from qa.snapshot import Snapshot
-
     snapshot = Snapshot.open(open_folder(settings).open_current(), embedder)
     answerer = load_answerer(settings.answers, embedder, snapshot.lexical.idf, load_scorer(settings.answers.scorer))
     assert isinstance(answerer, ExtractiveAnswerer)

@@ -69,7 +69,7 @@ def main() -> None:
     print(f'WEIGHTS["{kind}"] =', shown(sentences))
     doubts = [answerer.doubts(group.question, group.scored[0]) for group, answerer in groups]
     right = np.array([group.gold[:STATEMENTS].any() for group in questions], dtype=float)
-    names = [name for name in CONFIDENCE["scorer"] if name != "bias" and name in doubts[0]]
+    names = [name for name in CONFIDENCE[kind] if name != "bias"]
     rows = np.array([[item[name] for name in names] for item in doubts])
     weights, bias = fit(rows, right)
     print(f'CONFIDENCE["{kind}"] =', shown(dict(zip(names, weights, strict=True)) | {"bias": bias}))

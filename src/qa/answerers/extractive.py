@@ -37,7 +37,7 @@ CONFIDENCE: dict[str, Model] = {
 """What makes an answer right."""
 
 READ_PASSAGES = 20
-"""Passages that the scorer reads, the dearest step of an answer."""
+"""Passages that the scorer reads at most, the dearest step of an answer; `retrieval.passages` gives it fewer."""
 EMBEDDED_SENTENCES = 6
 """Sentences that are compared with the question by embedding where there is no scorer; ten chose no better."""
 KEEP_RATIO = 0.5

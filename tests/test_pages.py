@@ -376,7 +376,7 @@ def test_nothing_in_the_pages_can_turn_text_into_markup(path: Path) -> None:
 
 def test_the_python_side_marks_nothing_safe() -> None:
     source = Path(__file__).parents[1] / "src" / "qa"
-    for name in ("pages.py", "server.py", "problems.py"):
+    for name in ("pages.py", "site.py", "api.py", "server.py", "problems.py"):
         text = (source / name).read_text(encoding="utf-8")
         assert "Markup" not in text and "autoescape=False" not in text
     assert "autoescape=True" in (source / "pages.py").read_text(encoding="utf-8")

@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from datetime import date
 
 from qa.answerers import load_answerer
+from qa.catalog import iso_day
 from qa.citations import cite, cited_short_answer
 from qa.embedders import load_embedder
 from qa.errors import IndexMissing, ModelError, QAError, QuestionError
-from qa.protocols import Answerer, Embedder, Scorer
+from qa.protocols import Answerer, Embedder, Listener, Scorer
 from qa.retrieval import Retriever
 from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
-from qa.times import time_note
-from qa.types import Answer, Article, Filters, Note, Passage, Reason, Sentence
+from qa.times import outdated_note, time_note
+from qa.types import Answer, Article, Filters, Note, Passage, Progress, Reason, Sentence, TimeScope
 
 __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
 
@@ -37,12 +38,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Passages without an answer, the generation that they come from, and what a reader should know of them."""
+    """Passages without an answer, the generation that they come from, and the time that articles were preferred for."""
 
     passages: tuple[Passage, ...]
     generation: int
     timings_ms: dict[str, float]
-    notes: tuple[Note, ...] = ()
+    scope: TimeScope | None = None
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader should know of them."""
+        return (time_note(self.scope),) if self.scope else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,24 +138,29 @@ class Engine:
         filters: Filters | None = None,
         as_of: date | None = None,
         dates: bool | None = None,
+        listen: Listener = lambda _: None,
     ) -> Answer:
         """Answer a question, or say that the articles do not.
 
         `passages` is how many are searched for an answer. `as_of` is the day that the question is asked on, by default
         today, or the newest article's day in an archive that is not current. `dates` says whether articles from the
-        time that the question calls for are preferred, by default the setting `retrieval.dates`. Raises
-        `QuestionError` for a question that cannot be asked, `IndexMissing`, `IndexMismatch`, `IndexDamaged` or
-        `ModelError` when there is nothing to answer from.
+        time that the question calls for are preferred, by default the setting `retrieval.dates`. `listen` is told what
+        is being done and may end it by raising `Stopped`. Raises `QuestionError` for a question that cannot be asked,
+        `IndexMissing`, `IndexMismatch`, `IndexDamaged` or `ModelError` when there is nothing to answer from.
         """
         started = time.perf_counter()
         question = check_question(question)
         with self._pin() as live:
+            listen(Progress("searching", live.snapshot.counts["articles"], live.snapshot.generation.number))
             found = live.retriever.retrieve(
                 question, passages or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
             )
             answering = time.perf_counter()
-            draft = live.answerer.answer(question, found.passages, max_sentences or self.settings.answers.max_sentences)
+            listen(Progress("ranking", len(found.passages), passages=found.passages))
+            most = max_sentences or self.settings.answers.max_sentences
+            draft = live.answerer.answer(question, found.passages, most, listen)
             checking = time.perf_counter()
+            listen(Progress("checking", len(draft.statements)))
             cited = cite(draft.statements, found.passages)
             done = time.perf_counter()
             timings = {
@@ -166,14 +177,15 @@ class Engine:
                 citations=cited.citations,
                 articles=cited.articles,
                 passages=found.passages,
-                closest=() if cited.statements else draft.closest,
+                closest=draft.closest,
                 answerer=live.answerer.name,
                 confidence=draft.confidence,
                 dropped=cited.dropped,
                 generation=live.snapshot.generation.number,
                 timings_ms={stage: round(value, 2) for stage, value in timings.items()},
-                notes=(time_note(found.scope),) if found.scope else (),
+                notes=_notes(live, found.scope, question, cited.articles, as_of),
                 short_answer=cited_short_answer(draft.short_answer, cited),
+                scope=found.scope,
             )
 
     def search(
@@ -191,8 +203,7 @@ class Engine:
             found = live.retriever.retrieve(
                 question, k or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
             )
-            notes = (time_note(found.scope),) if found.scope else ()
-            return SearchResult(found.passages, live.snapshot.generation.number, found.timings_ms, notes)
+            return SearchResult(found.passages, live.snapshot.generation.number, found.timings_ms, found.scope)
 
     def rankings(self, question: str, k: int, *, as_of: date | None = None) -> dict[str, tuple[Passage, ...]]:
         """The first k passages of each ranking (dense, lexical, fused), for evaluation; `as_of` as for `ask`."""
@@ -309,6 +320,15 @@ def _reason(live: _Live, passages: tuple[Passage, ...], filtered_out: bool) -> R
     if live.snapshot.counts["articles"] == 0:
         return "empty_index"
     return "low_confidence" if passages else "no_evidence"
+
+
+def _notes(
+    live: _Live, scope: TimeScope | None, question: str, cited: tuple[Article, ...], as_of: date | None
+) -> tuple[Note, ...]:
+    present = live.retriever.newest(as_of)
+    newest = max(filter(None, (iso_day(article.published_at) for article in cited)), default=None)
+    outdated = outdated_note(question, date.fromisoformat(newest), present) if newest and present else None
+    return tuple(note for note in (time_note(scope) if scope else None, outdated) if note)
 
 
 def _status(snapshot: Snapshot) -> IndexStatus:

@@ -12,6 +12,7 @@
     ├── IndexBusy           another process is building right now
     ├── QuestionError       the question cannot be asked as it stands
     ├── ArticleNotFound     no such article in the generation that answers
+    ├── Stopped             nobody waits for the answer any more: its work ends early
     ├── CitationError       an answerer cited a sentence that it was not given (a bug, never data)
     └── EvaluationError     the questions file, its gold or a baseline cannot be used
         └── DataMissing     a data set of others is not on this machine
@@ -35,6 +36,7 @@ __all__ = [
     "QuestionError",
     "ReaderError",
     "SettingsError",
+    "Stopped",
     "StorageError",
     "StoreError",
 ]
@@ -106,6 +108,10 @@ class QuestionError(QAError):
 
 class ArticleNotFound(QAError):
     """No article with this id in the generation that answers."""
+
+
+class Stopped(QAError):
+    """Nobody waits for the answer any more, so its work has ended early. Raised by whoever listens to the progress."""
 
 
 class CitationError(QAError):

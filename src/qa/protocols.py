@@ -7,14 +7,14 @@ factory, a line in the contract test's parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa.errors import ReaderError
-from qa.types import Article, Draft, Hit, Passage, SentenceScore
+from qa.types import Article, Draft, Hit, Passage, Progress, SentenceScore
 
 __all__ = [
     "Answerer",
@@ -24,6 +24,7 @@ __all__ = [
     "FileSource",
     "FloatArray",
     "IdArray",
+    "Listener",
     "Scorer",
     "TokenCounter",
     "VectorStore",
@@ -31,6 +32,8 @@ __all__ = [
 
 FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
+Listener = Callable[[Progress], None]
+"""Told how an answer comes along; it raises `Stopped` to end the work."""
 
 
 class ArticleReader(Protocol):
@@ -125,8 +128,8 @@ class Scorer(Protocol):
 
     name: str
 
-    def score(self, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
-        """Return a score for each sentence of each passage, in their order."""
+    def score(self, question: str, passages: Sequence[Passage]) -> Generator[list[SentenceScore]]:
+        """Yield the scores of each passage's sentences, in their order; once it is closed, nothing more is read."""
         ...
 
 
@@ -135,6 +138,9 @@ class Answerer(Protocol):
 
     name: str
 
-    def answer(self, question: str, passages: Sequence[Passage], max_statements: int) -> Draft:
-        """Return a draft whose sources all stand in `passages`; a draft without statements is a refusal."""
+    def answer(self, question: str, passages: Sequence[Passage], max_statements: int, listen: Listener) -> Draft:
+        """Return a draft whose sources all stand in `passages`; a draft without statements is a refusal.
+
+        `listen` hears of every passage that was read ("ranking") and when the statements are made ("writing").
+        """
         ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Literal
 
 __all__ = [
@@ -23,16 +24,22 @@ __all__ = [
     "Hit",
     "Note",
     "Passage",
+    "Progress",
     "Reason",
     "Sentence",
     "SentenceScore",
     "ShortAnswer",
+    "Span",
+    "Stage",
     "Statement",
     "Status",
     "Support",
+    "TimeExpression",
+    "TimeScope",
 ]
 
 Status = Literal["answered", "not_found"]
+Stage = Literal["searching", "ranking", "writing", "checking"]
 Reason = Literal["no_evidence", "low_confidence", "filtered_out", "empty_index"]
 
 
@@ -152,6 +159,20 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """What is being done for a question: a stage, and how many articles, passages or statements it is about.
+
+    An equal report means that the same stage goes on. `generation` is the one that answers; it comes with "searching",
+    the first report. `passages` are those found, best first; they come with the first "ranking".
+    """
+
+    stage: Stage
+    count: int | None = None
+    generation: int | None = None
+    passages: tuple[Passage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SentenceScore:
     """What a scorer says of one sentence: `answers` is a logit, comparable between the sentences of one question.
 
@@ -195,7 +216,7 @@ class Draft:
     """What an answerer returns: statements in reading order (none: it refuses) and its confidence in [0, 1].
 
     `short_answer` stands in a source of one of the statements; None where the answerer is not sure of one. `closest`
-    are what came nearest to an answer, best first, when it refuses.
+    are what came nearest to an answer in articles that it does not cite, best first.
     """
 
     statements: tuple[Statement, ...]
@@ -231,7 +252,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Closest:
-    """A sentence that came close when nothing answered: shown, never cited."""
+    """The sentence that came closest in an article that is not cited: shown, never cited itself."""
 
     article: Article
     sentence: Sentence
@@ -247,12 +268,40 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Days of publication, both ends included; `first` is None where there is no beginning."""
+
+    first: date | None
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class TimeExpression:
+    """Words of a question that call for a span of days; ``question[start:end] == text``."""
+
+    text: str
+    start: int
+    end: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class TimeScope:
+    """The day that a question is asked on and what it calls for. `given`: the asker named the day."""
+
+    as_of: date
+    given: bool
+    expressions: tuple[TimeExpression, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A finished answer: checked statements, their citations, and what a reader needs to judge them.
 
     `reason` says why nothing was found; it is None when something was.
     `articles` are the cited ones in order of first citation. `dropped` counts statements that failed the support
-    check. `timings_ms` maps a stage to milliseconds. `notes` tell what else a reader should know.
+    check. `timings_ms` maps a stage to milliseconds. `notes` tell what else a reader should know. `scope` is the time
+    that articles were preferred for, None when dates played no part.
     """
 
     question: str
@@ -270,6 +319,7 @@ class Answer:
     timings_ms: dict[str, float]
     notes: tuple[Note, ...] = ()
     short_answer: ShortAnswer | None = None
+    scope: TimeScope | None = None
 
     @property
     def text(self) -> str:

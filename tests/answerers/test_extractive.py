@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 import pytest
 
@@ -25,9 +25,11 @@ class Told:
         self.scores = scores
         self.read: list[Passage] = []
 
-    def score(self, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
-        self.read = list(passages)
-        return [[self.scores.get(sentence.text, LOW) for sentence in one.sentences] for one in passages]
+    def score(self, question: str, passages: Sequence[Passage]) -> Generator[list[SentenceScore]]:
+        self.read = []
+        for one in passages:
+            self.read.append(one)
+            yield [self.scores.get(sentence.text, LOW) for sentence in one.sentences]
 
 
 def answerer(scores: Mapping[str, SentenceScore] | None = None, least: float = 0.0) -> ExtractiveAnswerer:

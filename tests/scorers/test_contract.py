@@ -61,7 +61,7 @@ def tolerance(scorer: Scorer) -> float:
 
 def check(scorer: Scorer, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
     """Score, with what holds for all input: a score for each sentence, and spans inside its text."""
-    scored = scorer.score(question, passages)
+    scored = list(scorer.score(question, passages))
     assert [len(row) for row in scored] == [len(p.sentences) for p in passages]
     for read, row in zip(passages, scored, strict=True):
         for sentence, score in zip(read.sentences, row, strict=True):
@@ -108,8 +108,8 @@ def test_the_question_and_the_title_count(scorer: Scorer) -> None:
 
 def test_nothing_to_score(scorer: Scorer) -> None:
     empty = passage("Nothing", [])
-    assert scorer.score(QUESTION, []) == []
-    assert scorer.score(QUESTION, [empty]) == [[]]
+    assert list(scorer.score(QUESTION, [])) == []
+    assert list(scorer.score(QUESTION, [empty])) == [[]]
     assert [len(row) for row in scorer.score(QUESTION, [empty, DAM, empty])] == [0, len(DAM.sentences), 0]
 
 
@@ -132,8 +132,8 @@ def test_many_sentences(scorer: Scorer) -> None:
 
 def test_questions_from_many_threads(scorer: Scorer) -> None:
     questions = [f"What happened on day {number} of the strike?" for number in range(12)]
-    alone = [scorer.score(question, [DAM, *OTHERS]) for question in questions]
+    alone = [list(scorer.score(question, [DAM, *OTHERS])) for question in questions]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda question: scorer.score(question, [DAM, *OTHERS]), questions))
+        together = list(pool.map(lambda question: list(scorer.score(question, [DAM, *OTHERS])), questions))
     for one, other in zip(alone, together, strict=True):
         assert all(same(scorer, a, b) for a, b in zip(one, other, strict=True))

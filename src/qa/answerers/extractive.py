@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from qa.answerers.signals import Candidate, Question, candidates, words
 from qa.chunks import embedding_text
-from qa.protocols import Embedder, Scorer
-from qa.types import Closest, Draft, Passage, Sentence, ShortAnswer, Statement
+from qa.protocols import Embedder, Listener, Scorer
+from qa.types import Closest, Draft, Passage, Progress, Sentence, SentenceScore, ShortAnswer, Statement
 
 __all__ = ["CONFIDENCE", "WEIGHTS", "ExtractiveAnswerer", "ScoredSentence"]
 
@@ -42,8 +43,12 @@ EMBEDDED_SENTENCES = 6
 """Sentences that are compared with the question by embedding where there is no scorer; ten chose no better."""
 KEEP_RATIO = 0.5
 """A further sentence joins the answer when it is at least this probable, relative to the best one."""
-CLOSEST = 3
-"""Articles whose best sentence is shown when nothing answers."""
+CLOSEST, ALSO_FOUND = 3, 5
+"""Articles at most whose best sentence is shown when nothing answers, and beside an answer that does not cite them."""
+TO_THE_POINT = 0.02
+"""Least probability of such a sentence: below it most speak of something else."""
+COMPARABLE = 0.25
+"""Least probability of a further one when nothing answers, relative to the first."""
 NEAR_COPY = 0.7
 """Share of common terms (Jaccard) from which one sentence repeats another: wire copies are not cited twice."""
 SURE_MARGIN = 4.0
@@ -80,20 +85,31 @@ class ExtractiveAnswerer:
         self._model = "scorer" if scorer else "embedding"
         self._min_confidence = min_confidence
 
-    def answer(self, question: str, passages: Sequence[Passage], max_statements: int) -> Draft:
+    def answer(
+        self, question: str, passages: Sequence[Passage], max_statements: int, listen: Listener = lambda _: None
+    ) -> Draft:
         """Return the best sentences in reading order, or none when the confidence is below the threshold."""
-        scored = self.score(question, passages)
+        scored = self.score(question, passages, listen)
+        listen(Progress("writing"))
         confidence = _logistic(CONFIDENCE[self._model], self.doubts(question, scored[0])) if scored else 0.0
         if not scored or confidence < self._min_confidence:
-            return Draft((), confidence, closest=_closest(scored))
+            return Draft((), confidence, closest=_refused(scored) if scored else ())
         chosen = _choose(scored, max_statements)
-        return Draft(tuple(_statement(item) for item in _readable(chosen)), confidence, _short_answer(chosen[0]))
+        return Draft(
+            tuple(_statement(item) for item in _readable(chosen)),
+            confidence,
+            _short_answer(chosen[0]),
+            _beside(scored, chosen),
+        )
 
-    def score(self, question: str, passages: Sequence[Passage]) -> list[ScoredSentence]:
+    def score(
+        self, question: str, passages: Sequence[Passage], listen: Listener = lambda _: None
+    ) -> list[ScoredSentence]:
         """Every usable sentence of the passages with its probability, best first; ties by article and position."""
         asked = Question(question, self._idf)
         found = candidates(asked, passages)
-        scored = self._read(asked, found, passages) if self._scorer else self._embed(asked, found)
+        read = passages[:READ_PASSAGES]
+        scored = self._read(asked, found, read, listen) if self._scorer else self._embed(asked, found)
         return sorted(scored, key=_order, reverse=True)
 
     def doubts(self, question: str, best: ScoredSentence) -> dict[str, float]:
@@ -102,14 +118,15 @@ class ExtractiveAnswerer:
         missing = asked.missing(words(best.passage.article))
         return {**best.features, "best": _log_odds(best.probability), "missing": missing}
 
-    def _read(self, asked: Question, found: Sequence[Candidate], passages: Sequence[Passage]) -> list[ScoredSentence]:
+    def _read(
+        self, asked: Question, found: Sequence[Candidate], passages: Sequence[Passage], listen: Listener
+    ) -> list[ScoredSentence]:
         assert self._scorer is not None
-        read = passages[:READ_PASSAGES]
-        scores = {
-            (passage.chunk.id, sentence.key): score
-            for passage, row in zip(read, self._scorer.score(asked.text, read), strict=True)
-            for sentence, score in zip(passage.sentences, row, strict=True)
-        }
+        scores: dict[tuple[int, tuple[str, int]], SentenceScore] = {}
+        with closing(self._scorer.score(asked.text, passages)) as rows:
+            for passage, row in zip(passages, rows, strict=True):
+                listen(Progress("ranking", len(passages)))
+                scores |= {(passage.chunk.id, s.key): score for s, score in zip(passage.sentences, row, strict=True)}
         scored = []
         for item in found:
             score = scores.get((item.passage.chunk.id, item.sentence.key))
@@ -171,12 +188,26 @@ def _choose(scored: Sequence[ScoredSentence], limit: int) -> list[ScoredSentence
     return chosen
 
 
-def _closest(scored: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
-    """The best sentence of each of the best articles."""
+def _closest(scored: Sequence[ScoredSentence], chosen: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
+    """The best sentence of each article that nothing was chosen from, best first."""
+    cited = {item.sentence.article_id for item in chosen}
     best: dict[str, Closest] = {}
     for item in scored:
-        best.setdefault(item.sentence.article_id, Closest(item.passage.article, item.sentence, item.probability))
-    return tuple(best.values())[:CLOSEST]
+        if item.sentence.article_id not in cited:
+            best.setdefault(item.sentence.article_id, Closest(item.passage.article, item.sentence, item.probability))
+    return tuple(best.values())
+
+
+def _refused(scored: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
+    """What is shown instead of an answer: the very closest, and what is nearly as close."""
+    first, *others = _closest(scored, ())
+    floor = max(TO_THE_POINT, COMPARABLE * first.score)
+    return (first, *(close for close in others if close.score >= floor))[:CLOSEST]
+
+
+def _beside(scored: Sequence[ScoredSentence], chosen: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
+    """What is shown beside an answer."""
+    return tuple(close for close in _closest(scored, chosen) if close.score >= TO_THE_POINT)[:ALSO_FOUND]
 
 
 def _overlap(first: frozenset[str], second: frozenset[str]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from qa.chunks import embedding_text
@@ -36,15 +36,19 @@ class CrossEncoderScorer:
         if self._model.num_labels != 1:
             raise ModelError(f"{source.name} gives {self._model.num_labels} scores a pair; one that gives 1 is needed")
 
-    def score(self, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
-        """Return the scores of each passage's sentences, in their order."""
+    def score(self, question: str, passages: Sequence[Passage]) -> Generator[list[SentenceScore]]:
+        """Yield the scores of each passage's sentences, in their order."""
+        asked = readable_start(question, MAX_CHARACTERS)
+        for passage in passages:
+            texts = [embedding_text(passage.article.title, sentence.text) for sentence in passage.sentences]
+            pairs = [(asked, readable_start(text, MAX_CHARACTERS)) for text in texts]
+            yield [SentenceScore(logit) for logit in self._predict(pairs)]
+
+    def _predict(self, pairs: list[tuple[str, str]]) -> list[float]:
         from torch import nn
 
-        asked = readable_start(question, MAX_CHARACTERS)
-        texts = [embedding_text(passage.article.title, s.text) for passage in passages for s in passage.sentences]
-        if not texts:
-            return [[] for _ in passages]
-        pairs = [(asked, readable_start(text, MAX_CHARACTERS)) for text in texts]
+        if not pairs:
+            return []
         with self._lock:
-            logits = iter(self._model.predict(pairs, activation_fn=nn.Identity(), show_progress_bar=False).tolist())
-        return [[SentenceScore(next(logits)) for _ in passage.sentences] for passage in passages]
+            logits = self._model.predict(pairs, activation_fn=nn.Identity(), show_progress_bar=False)
+        return list(logits.tolist())

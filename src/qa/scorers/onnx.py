@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,8 @@ class OnnxScorer:
             raise ModelError(f"{MODEL} has SHA-256 {found}, this version has {MODEL_SHA256}: reinstall it")
         return cls(data, find_model(DEFAULT_MODEL, verify=False).folder)
 
-    def score(self, question: str, passages: Sequence[Passage]) -> list[list[SentenceScore]]:
-        """Return the scores of each passage's sentences, in their order."""
+    def score(self, question: str, passages: Sequence[Passage]) -> Generator[list[SentenceScore]]:
+        """Yield the scores of each passage's sentences, in their order; closed, it drops what is not being read yet."""
 
         def read(passage: Passage) -> list[SentenceScore]:
             encoded = self._encoder.encode(question, passage.article.title, [s.text for s in passage.sentences])
@@ -73,7 +73,7 @@ class OnnxScorer:
             return scores + [UNREAD] * (len(passage.sentences) - len(scores))
 
         with ThreadPoolExecutor(self._threads, "score") as pool:
-            return list(pool.map(read, passages))
+            yield from pool.map(read, passages)
 
     def _run(self, encoded: Encoded) -> FloatArray:
         given = {

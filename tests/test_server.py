@@ -156,6 +156,46 @@ def test_not_found_says_what_came_closest(client: TestClient) -> None:
     check_answer(client, body)
 
 
+def test_the_reply_has_the_time_that_was_asked_for(client: TestClient) -> None:
+    def dates(path: str, **body: Any) -> Any:
+        return client.post(path, json=body).json()["dates"]
+
+    for path in ("/v1/ask", "/v1/search"):
+        assert dates(path, question=QUESTION) is None
+        assert dates(path, question="What broke last week at the dam?", as_of="2024-03-06") == {
+            "as_of": "2024-03-06",
+            "given": True,
+            "ranges": [
+                {"text": None, "published_from": "2024-02-29", "published_to": "2024-03-06"},
+            ],
+        }, "no article is from the week before"
+        told = dates(path, question="What broke before April 2024 at the dam?")
+        assert told["given"] is False and told["ranges"] == [
+            {"text": "before April 2024", "published_from": None, "published_to": "2024-03-31"}
+        ]
+        assert dates(path, question="What broke before April 2024?", dates=False) is None
+
+
+def test_also_found_are_articles_that_were_read_and_are_not_cited(client: TestClient) -> None:
+    found = 0
+    for question in (QUESTION, "How many police arrests in the boat-engine case?", "What was cut by the storm?"):
+        body = ask(client, question=question, max_sentences=1, include=["passages"])
+        read = [passage["article_id"] for passage in body["passages"]]
+        ids = [one["article_id"] for one in body["also_found"]]
+        assert body["status"] == "answered" and len(ids) == len(set(ids)) <= 5
+        assert set(ids) <= set(read) - {source["article_id"] for source in body["sources"]}
+        for one in body["also_found"]:
+            article = client.get(f"/v1/articles/{one['article_id']}").json()
+            assert {key: article[key] for key in ("title", "publisher", "published_at")} == {
+                key: one[key] for key in ("title", "publisher", "published_at")
+            }
+            path, _, place = one["url"].partition("#s")
+            assert path == f"/articles/{one['article_id']}" and int(place) < len(article["sentences"])
+        found += len(ids)
+    assert found, "another article came close"
+    assert ask(client, question="What is the price of saffron in Lisbon?")["also_found"] == []
+
+
 def test_filters_admit_only_what_they_name(client: TestClient) -> None:
     body = ask(client, question="What did the police say?", filters={"publishers": ["coast courier"]}, top_k=50)
     assert {source["publisher"] for source in body["sources"]} <= {"Coast Courier"}
@@ -176,9 +216,8 @@ def test_passages_and_scores_come_only_when_asked_for(client: TestClient) -> Non
 
 
 def test_notes(client: TestClient) -> None:
-    turns = [{"role": "user", "content": "The dam?"}, {"role": "assistant", "content": "It reopened."}]
-    codes = [note["code"] for note in ask(client, question=QUESTION, history=turns, max_sentences=1)["notes"]]
-    assert codes == ["single_source", "history_not_used"]
+    codes = [note["code"] for note in ask(client, question=QUESTION, max_sentences=1)["notes"]]
+    assert codes == ["single_source"]
 
 
 def test_the_day_of_the_question(client: TestClient) -> None:

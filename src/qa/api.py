@@ -33,7 +33,7 @@ from qa.guards import Gate, JsonRoute
 from qa.jobs import Jobs
 from qa.openapi import problems
 from qa.problems import ProblemError
-from qa.replies import answer_reply, article_reply, day_from, filters_from, index_reply, search_reply
+from qa.replies import answer_reply, article_reply, day_from, filters_from, history_from, index_reply, search_reply
 
 __all__ = ["Admin", "Api", "admin_routes", "api_routes"]
 
@@ -62,6 +62,7 @@ class Api:
         filters = filters_from(asked.filters)
         answer = self.engine.ask(
             asked.question,
+            history=history_from(asked.history),
             passages=asked.top_k,
             max_sentences=asked.max_sentences,
             filters=filters,
@@ -75,7 +76,6 @@ class Api:
             status if status.generation == answer.generation else None,
             include=asked.include,
             filtered=bool(filters),
-            history=bool(asked.history),
         )
 
     async def search(self, asked: SearchRequest) -> SearchReply:

@@ -156,6 +156,9 @@ def watch(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="The question; `-` reads it from standard input.")],
+    after: Annotated[
+        list[str] | None, typer.Option(help="A question that was asked before; may be repeated, oldest first.")
+    ] = None,
     passages: PassagesOption = None,
     max_sentences: Annotated[int | None, typer.Option(min=1, max=10, help="Sentences in the answer, at most.")] = None,
     published_from: FromOption = None,
@@ -168,12 +171,15 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question with citations, or say that the articles do not. Exit code 3: not found."""
+    from qa.types import Turn
+
     settings = _settings(config, paths={"index": index})
     filters = _filters(published_from, published_to, publisher)
     day = _day(as_of)
     with _engine(settings) as engine:
         answer = engine.ask(
             _text(question),
+            history=[Turn("user", earlier) for earlier in after or ()],
             passages=passages,
             max_sentences=max_sentences,
             filters=filters,
@@ -522,6 +528,8 @@ def _print_report(report: BuildReport) -> None:
 
 def _print_answer(answer: Answer) -> None:
     console = _stdout()
+    if answer.resolved_question:
+        console.print(_text_of((f"Understood as: {answer.resolved_question}\n", "dim")), soft_wrap=True)
     if answer.status == "not_found":
         _print_not_found(answer)
     if answer.statements:

@@ -19,8 +19,12 @@ __all__ = [
     "CitationOut",
     "ClosestOut",
     "ContextOut",
+    "DatesOut",
     "EngineOut",
+    "FeedbackReply",
+    "FeedbackRequest",
     "FiltersIn",
+    "FoundOut",
     "IndexReply",
     "JobReply",
     "LiveReply",
@@ -29,12 +33,14 @@ __all__ = [
     "PassageOut",
     "Problem",
     "ProblemField",
+    "RangeOut",
     "ReadyReply",
     "ScoresOut",
     "SearchReply",
     "SearchRequest",
     "SegmentOut",
     "SentenceOut",
+    "SharedReply",
     "ShortAnswerOut",
     "SourceOut",
     "SupportOut",
@@ -46,6 +52,7 @@ MAX_QUESTION = 2000
 MAX_PASSAGES = 50
 MAX_SENTENCES = 10
 MAX_TURNS = 20
+MAX_COMMENT = 1000
 
 
 def _real_day(value: str) -> str:
@@ -126,7 +133,7 @@ class AskRequest(_In):
         False, description="Only false: answers come whole.", json_schema_extra={"const": False}
     )
     history: Annotated[list[Turn], Field(max_length=MAX_TURNS)] = Field(
-        [], description="Earlier turns, oldest first; each question is answered by itself for now."
+        [], description="Earlier turns, oldest first; a question that depends on them is resolved."
     )
     filters: FiltersIn = Field(FiltersIn(), description="Which articles may answer.")
     top_k: PassageCount | None = Field(None, description="Passages to search in.")
@@ -186,7 +193,12 @@ class SupportOut(_Out):
 
 
 class CitationOut(_Out):
-    """One source sentence; the stored article text from `source_start` to `source_end` is `quote`."""
+    """One source sentence; the stored article text from `source_start` to `source_end` is `quote`.
+
+    An answer that is given out again is compared with the index of now. `state` is `changed` when the article no longer
+    has the quote in this place, and `gone` when it was removed: quote, title and addresses are then withheld. Only
+    what is `current` is `verified`; `support` is the check of the time of the answer.
+    """
 
     n: int
     segments: list[int]
@@ -196,7 +208,8 @@ class CitationOut(_Out):
     source_start: int
     source_end: int
     quote_sha256: str
-    verified: Literal[True]
+    verified: bool
+    state: Literal["current", "changed", "gone"] = "current"
     support: SupportOut
     url: str
     original_url: str | None
@@ -236,6 +249,35 @@ class NoteOut(_Out):
 
     code: str
     message: str
+
+
+class RangeOut(_Out):
+    """Days of publication that were preferred, both included, and the words that called for them.
+
+    `text` is null for the day that `as_of` gave, `published_from` where there is no beginning.
+    """
+
+    text: str | None
+    published_from: str | None
+    published_to: str
+
+
+class DatesOut(_Out):
+    """The time that the question called for; `given`: `as_of` came with the request."""
+
+    as_of: str
+    given: bool
+    ranges: list[RangeOut]
+
+
+class FoundOut(_Out):
+    """An article that was read and is not cited; `url` leads to its best sentence."""
+
+    article_id: str
+    title: str
+    publisher: str | None
+    published_at: str | None
+    url: str
 
 
 class ClosestOut(_Out):
@@ -315,13 +357,45 @@ class AnswerReply(_Out):
     short_answer: ShortAnswerOut | None
     citations: list[CitationOut]
     sources: list[SourceOut]
+    also_found: list[FoundOut]
     not_found: NotFoundOut | None
+    dates: DatesOut | None
     notes: list[NoteOut]
     follow_ups: list[str]
     engine: EngineOut
     usage: UsageOut
     timings_ms: dict[str, float]
     passages: list[PassageOut] | None
+
+
+class SharedReply(_Out):
+    """A shared answer: its page is at `url`, also after a restart."""
+
+    object: Literal["shared_answer"] = "shared_answer"
+    answer_id: str
+    url: str
+
+
+class FeedbackRequest(_In):
+    """What a reader thinks of an answer, or of one of its citations."""
+
+    answer_id: Annotated[str, Field(max_length=100)] = Field(description="The `id` of the answer.")
+    rating: Literal["up", "down"] = Field(description="Whether it helped.")
+    citation: Annotated[int, Field(ge=1), BeforeValidator(_whole)] | None = Field(
+        None, description="The number of the citation that is meant; the whole answer without one."
+    )
+    reasons: Annotated[
+        list[Literal["wrong", "not_in_source", "outdated", "missing_source", "unclear"]], Field(max_length=5)
+    ] = Field([], description="What is wrong with it.")
+    comment: Annotated[str, Field(max_length=MAX_COMMENT)] = Field("", description="In the reader's own words.")
+
+
+class FeedbackReply(_Out):
+    """The feedback was written down."""
+
+    object: Literal["feedback"] = "feedback"
+    id: str
+    answer_id: str
 
 
 class SearchReply(_Out):
@@ -331,6 +405,7 @@ class SearchReply(_Out):
     question: str
     generation: int
     passages: list[PassageOut]
+    dates: DatesOut | None
     notes: list[NoteOut]
     timings_ms: dict[str, float]
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -20,13 +20,14 @@ from qa.catalog import iso_day
 from qa.citations import cite, cited_short_answer
 from qa.embedders import load_embedder
 from qa.errors import IndexMissing, ModelError, QAError, QuestionError
+from qa.followups import standalone
 from qa.protocols import Answerer, Embedder, Listener, Scorer
 from qa.retrieval import Retriever
 from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
 from qa.times import outdated_note, time_note
-from qa.types import Answer, Article, Filters, Note, Passage, Progress, Reason, Sentence, TimeScope
+from qa.types import Answer, Article, Filters, Note, Passage, Progress, Reason, Sentence, TimeScope, Turn
 
 __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
 
@@ -129,10 +130,11 @@ class Engine:
         if live:
             live.release()
 
-    def ask(
+    def ask(  # noqa: PLR0913 - every one but the question has a default
         self,
         question: str,
         *,
+        history: Sequence[Turn] = (),
         passages: int | None = None,
         max_sentences: int | None = None,
         filters: Filters | None = None,
@@ -142,23 +144,27 @@ class Engine:
     ) -> Answer:
         """Answer a question, or say that the articles do not.
 
-        `passages` is how many are searched for an answer. `as_of` is the day that the question is asked on, by default
-        today, or the newest article's day in an archive that is not current. `dates` says whether articles from the
-        time that the question calls for are preferred, by default the setting `retrieval.dates`. `listen` is told what
-        is being done and may end it by raising `Stopped`. Raises `QuestionError` for a question that cannot be asked,
-        `IndexMissing`, `IndexMismatch`, `IndexDamaged` or `ModelError` when there is nothing to answer from.
+        `history` has the earlier turns, oldest first: a question that depends on them is answered as `standalone` in
+        `qa.followups` resolves it. `passages` is how many are searched for an answer. `as_of` is the day that the
+        question is asked on, by default today, or the newest article's day in an archive that is not current. `dates`
+        says whether articles from the time that the question calls for are preferred, by default the setting
+        `retrieval.dates`. `listen` is told what is being done and may end it by raising `Stopped`. Raises
+        `QuestionError` for a question that cannot be asked, `IndexMissing`, `IndexMismatch`, `IndexDamaged` or
+        `ModelError` when there is nothing to answer from.
         """
         started = time.perf_counter()
         question = check_question(question)
+        resolved = standalone(question, history)
+        asked = question if resolved is None else check_question(resolved)
         with self._pin() as live:
             listen(Progress("searching", live.snapshot.counts["articles"], live.snapshot.generation.number))
             found = live.retriever.retrieve(
-                question, passages or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
+                asked, passages or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
             )
             answering = time.perf_counter()
             listen(Progress("ranking", len(found.passages), passages=found.passages))
             most = max_sentences or self.settings.answers.max_sentences
-            draft = live.answerer.answer(question, found.passages, most, listen)
+            draft = live.answerer.answer(asked, found.passages, most, listen)
             checking = time.perf_counter()
             listen(Progress("checking", len(draft.statements)))
             cited = cite(draft.statements, found.passages)
@@ -183,9 +189,10 @@ class Engine:
                 dropped=cited.dropped,
                 generation=live.snapshot.generation.number,
                 timings_ms={stage: round(value, 2) for stage, value in timings.items()},
-                notes=_notes(live, found.scope, question, cited.articles, as_of),
+                notes=_notes(live, found.scope, asked, cited.articles, as_of),
                 short_answer=cited_short_answer(draft.short_answer, cited),
                 scope=found.scope,
+                resolved_question=None if resolved is None else asked,
             )
 
     def search(

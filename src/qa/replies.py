@@ -16,12 +16,15 @@ from qa.contract import (
     CitationOut,
     ClosestOut,
     ContextOut,
+    DatesOut,
     EngineOut,
     FiltersIn,
+    FoundOut,
     IndexReply,
     NoteOut,
     NotFoundOut,
     PassageOut,
+    RangeOut,
     ScoresOut,
     SearchReply,
     SegmentOut,
@@ -31,8 +34,10 @@ from qa.contract import (
     SupportOut,
     UsageOut,
 )
+from qa.contract import Turn as TurnIn
 from qa.engine import ArticleView, IndexStatus, SearchResult
-from qa.types import Answer, Article, Citation, Filters, Note, Passage, Reason
+from qa.times import ranges
+from qa.types import Answer, Article, Citation, Closest, Filters, Note, Passage, Reason, TimeScope, Turn
 
 __all__ = [
     "answer_reply",
@@ -41,6 +46,7 @@ __all__ = [
     "article_url",
     "day_from",
     "filters_from",
+    "history_from",
     "index_reply",
     "new_id",
     "now_utc",
@@ -123,6 +129,11 @@ def filters_from(given: FiltersIn) -> Filters:
     )
 
 
+def history_from(given: Sequence[TurnIn]) -> tuple[Turn, ...]:
+    """The engine's earlier turns."""
+    return tuple(Turn(turn.role, turn.content) for turn in given)
+
+
 def day_from(given: str | None) -> date | None:
     """A day that the contract has checked."""
     return date.fromisoformat(given) if given else None
@@ -134,25 +145,27 @@ def answer_reply(
     *,
     include: Collection[str] = (),
     filtered: bool = False,
-    history: bool = False,
 ) -> AnswerReply:
     """The body of ``POST /v1/ask``.
 
-    `status` describes the generation that answered, None when it is gone already. `filtered` and `history` say that
-    the request had filters and earlier turns.
+    `status` describes the generation that answered, None when it is gone already. `filtered` says that
+    the request had filters.
     """
     articles = {article.id: article for article in answer.articles}
     return AnswerReply(
         id=new_id("ans_"),
         created_at=now_utc(),
         question=answer.question,
+        resolved_question=answer.resolved_question,
         status=answer.status,
         answer=_answer_text(answer),
         short_answer=_short_answer(answer),
         citations=[_citation(citation, articles[citation.article_id]) for citation in answer.citations],
         sources=[_source(article, answer.citations) for article in answer.articles],
+        also_found=[_found(close) for close in answer.closest] if answer.status == "answered" else [],
         not_found=_not_found(answer, filtered) if answer.status == "not_found" else None,
-        notes=_notes(answer, history),
+        dates=_dates(answer.scope),
+        notes=_notes(answer),
         follow_ups=[],
         engine=_engine(answer, status),
         usage=UsageOut(prompt_tokens=0, completion_tokens=0),
@@ -177,6 +190,7 @@ def search_reply(question: str, found: SearchResult) -> SearchReply:
         question=question,
         generation=found.generation,
         passages=_passages(found.passages, scores=True),
+        dates=_dates(found.scope),
         notes=[_note(note) for note in found.notes],
         timings_ms={stage: round(value, 2) for stage, value in found.timings_ms.items()},
     )
@@ -293,15 +307,41 @@ def _source(article: Article, citations: Sequence[Citation]) -> SourceOut:
     return SourceOut.model_validate({**_facts(article), "cited_by": cited_by, "duplicates": []})
 
 
-def _notes(answer: Answer, history: bool) -> list[NoteOut]:
+def _found(close: Closest) -> FoundOut:
+    article = close.article
+    return FoundOut(
+        article_id=article.id,
+        title=article.title,
+        publisher=article.publisher,
+        published_at=article.published_at,
+        url=article_url(article.id, close.sentence.index),
+    )
+
+
+def _dates(scope: TimeScope | None) -> DatesOut | None:
+    if scope is None:
+        return None
+    return DatesOut(
+        as_of=scope.as_of.isoformat(),
+        given=scope.given,
+        ranges=[
+            RangeOut(
+                text=text,
+                published_from=span.first.isoformat() if span.first else None,
+                published_to=span.last.isoformat(),
+            )
+            for text, span in ranges(scope)
+        ],
+    )
+
+
+def _notes(answer: Answer) -> list[NoteOut]:
     notes = [_note(note) for note in answer.notes]
     if len(answer.articles) == 1:
         notes.append(NoteOut(code="single_source", message="Only one article is cited."))
     if answer.dropped:
         left_out = "1 sentence was" if answer.dropped == 1 else f"{answer.dropped} sentences were"
         notes.append(NoteOut(code="unsupported_dropped", message=f"{left_out} left out: the source did not say it."))
-    if history:
-        notes.append(NoteOut(code="history_not_used", message="Each question is answered by itself."))
     return notes
 
 

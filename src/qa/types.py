@@ -36,6 +36,7 @@ __all__ = [
     "Support",
     "TimeExpression",
     "TimeScope",
+    "Turn",
 ]
 
 Status = Literal["answered", "not_found"]
@@ -260,6 +261,14 @@ class Closest:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Something that was said before the question, by the user or by the assistant."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something a reader of an answer should know: a stable code, and a sentence to show."""
 
@@ -301,7 +310,8 @@ class Answer:
     `reason` says why nothing was found; it is None when something was.
     `articles` are the cited ones in order of first citation. `dropped` counts statements that failed the support
     check. `timings_ms` maps a stage to milliseconds. `notes` tell what else a reader should know. `scope` is the time
-    that articles were preferred for, None when dates played no part.
+    that articles were preferred for, None when dates played no part. `resolved_question` is what was asked in place of
+    a question that depends on earlier turns, None for one that stands alone.
     """
 
     question: str
@@ -320,6 +330,7 @@ class Answer:
     notes: tuple[Note, ...] = ()
     short_answer: ShortAnswer | None = None
     scope: TimeScope | None = None
+    resolved_question: str | None = None
 
     @property
     def text(self) -> str:

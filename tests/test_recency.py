@@ -107,6 +107,26 @@ def test_switched_off_dates_change_nothing(engine: Engine, regatta: Settings) ->
     other.close()
 
 
+def test_an_answer_from_old_news_says_so(engine: Engine) -> None:
+    def codes(question: str, **options: date) -> list[str]:
+        return [note.code for note in engine.ask(question, max_sentences=1, **options).notes]
+
+    now = "Is Ada Holt a winner of the Halm regatta?"  # told by an article four years older than the newest
+    assert codes(now) == ["outdated"]
+    assert codes(now, as_of=date(2019, 6, 20)) == ["dates"], "not yet old on that day"
+    assert codes("Was Ada Holt a winner of the Halm regatta?") == codes("Is Cora Linde a winner of the regatta?") == []
+    assert codes("Is Dora Undated a winner of the Halm regatta?") == []
+
+
+def test_the_answer_carries_the_time_that_it_notes(engine: Engine) -> None:
+    for question, as_of in ((f"{QUESTION} in 2021?", None), (f"{QUESTION} in 2021?", date(2022, 1, 1)), (QUESTION, None)):
+        scope = engine.ask(question, as_of=as_of).scope
+        assert scope == engine.search(question, as_of=as_of).scope
+        assert (scope and (scope.given, [found.text for found in scope.expressions])) == (
+            (as_of is not None, ["in 2021"]) if "2021" in question else None
+        )
+
+
 def test_words_for_which_there_is_no_article_play_no_part(engine: Engine) -> None:
     for when in ("in 1950", "in 2016", "in 2050"):
         found = engine.search(f"{QUESTION} {when}?")

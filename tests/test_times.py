@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa.times import TimeScope, find_times, recency, time_note
+from qa.times import find_times, outdated_note, ranges, recency, time_note
+from qa.types import TimeScope
 
 ASKED = date(2023, 3, 9)
 WEEK = ("2023-03-03", "2023-03-09")
@@ -244,3 +245,50 @@ def test_without_a_time_every_day_fits() -> None:
 def test_the_note_names_days_and_words(question: str, given_day: bool, message: str) -> None:
     note = time_note(TimeScope(ASKED, given_day, find_times(question, ASKED)))
     assert (note.code, note.message) == ("dates", f"Articles from about {message} were preferred.")
+
+
+def test_the_days_preferred_stand_beside_their_words() -> None:
+    def told(question: str, given_day: bool) -> list[tuple[str | None, str, str]]:
+        scope = TimeScope(ASKED, given_day, find_times(question, ASKED))
+        return [(text, str(span.first), str(span.last)) for text, span in ranges(scope)]
+
+    week = ("2023-03-03", "2023-03-09")
+    assert told("Who won?", False) == []
+    assert told("Who won?", True) == [(None, *week)]
+    assert told("Who ruled before 2020?", False) == [("before 2020", "None", "2019-12-31")]
+    assert told("Who was recently seen this week?", True) == [("recently", *week), ("this week", *week), (None, *week)]
+
+
+@pytest.mark.parametrize(
+    ("question", "outdated"),
+    [
+        ("Who is the mayor of Halm?", True),
+        ("How many people live in Halm?", False),  # no verb tells the time
+        ("How many people do live in Halm?", True),
+        ("Who’s the mayor of Halm?", True),
+        ("Who won this week?", True),
+        ("Who won recently?", True),
+        ("Which is the latest law?", True),
+        ("Who has won this year?", True),
+        ("Who won?", False),
+        ("Who was the mayor of Halm?", False),
+        ("Why did the dam break that is in Halm?", False),
+        ("Who won in 2021?", False),
+        ("Who is the winner of the 2021 race?", False),
+        ("Who has ruled since 2018?", False),  # an article of 2022 is of the time that was asked for
+        ("Who was the mayor last year?", False),
+        ("Who was mayor before this week, in 2020?", False),
+        ("Who won yesterday?", False),
+    ],
+)
+def test_old_news_is_called_old_where_the_present_is_asked_for(question: str, outdated: bool) -> None:
+    note = outdated_note(question, date(2022, 3, 3), ASKED)
+    assert (note is not None) == outdated
+    if note:
+        assert (note.code, note.message) == ("outdated", "The newest article cited here is from 3 March 2022.")
+
+
+@pytest.mark.parametrize(("days_old", "outdated"), [(-1, False), (0, False), (90, False), (91, True), (40_000, True)])
+def test_a_quarter_of_a_year_is_not_yet_old(days_old: int, outdated: bool) -> None:
+    for question in ("Who is the mayor?", "Who won today?"):
+        assert bool(outdated_note(question, date.fromordinal(ASKED.toordinal() - days_old), ASKED)) == outdated

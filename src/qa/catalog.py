@@ -24,7 +24,7 @@ from qa.errors import ArticleNotFound, IndexDamaged, StorageError
 from qa.protocols import IdArray
 from qa.types import Article, Chunk, Filters, Sentence
 
-__all__ = ["CATALOG_FILE", "Catalog", "ChunkedArticle", "FileRecord", "chunk_id", "writing"]
+__all__ = ["CATALOG_FILE", "Catalog", "ChunkedArticle", "FileRecord", "chunk_id", "iso_day", "writing"]
 
 CATALOG_FILE = "catalog.sqlite"
 
@@ -167,7 +167,7 @@ class Catalog:
         cursor = connection.execute(
             f"INSERT INTO articles ({_ARTICLE_COLUMNS}, published_on, publisher_folded, section_folded,"
             " language_folded, content_sha256) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (*_row(article), _day(article.published_at), _fold(article.publisher), _fold(article.section),
+            (*_row(article), iso_day(article.published_at), _fold(article.publisher), _fold(article.section),
              _fold(article.language), article.content_sha256),
         )  # fmt: skip
         key = cursor.lastrowid
@@ -378,7 +378,8 @@ def _file_record(path: str, sha256: str, articles: str, problems: str, warnings:
     )
 
 
-def _day(timestamp: str | None) -> str | None:
+def iso_day(timestamp: str | None) -> str | None:
+    """The day of an ISO 8601 time as the source gave it; None for what is no date."""
     if not timestamp:
         return None
     try:

@@ -14,8 +14,8 @@ from qa.fusion import reciprocal_rank_fusion
 from qa.lexical import LexicalIndex
 from qa.protocols import Embedder, FloatArray, IdArray, VectorStore
 from qa.settings import RetrievalSettings
-from qa.times import TimeScope, find_times, recency
-from qa.types import Filters, Hit, Passage
+from qa.times import find_times, recency, span_fit
+from qa.types import Filters, Hit, Passage, TimeScope
 
 __all__ = ["Retrieval", "Retriever"]
 
@@ -112,19 +112,25 @@ class Retriever:
         }
         return {name: self._passages(scored[:k], whole, near, scope) for name, scored in ranked.items()}
 
+    def newest(self, until: date | None = None) -> date | None:
+        """The day of the newest article up to a day, by default today; None without one. No news comes from ahead."""
+        until = until or datetime.now().astimezone().date()
+        past = self._days[(self._days > 0) & (self._days <= until.toordinal())]
+        return date.fromordinal(int(past[-1])) if len(past) else None
+
     def _scope(self, question: str, as_of: date | None, dates: bool | None) -> TimeScope | None:
         """The time that a question calls for, as far as there are articles of it; None if it calls for none."""
         if not (self._settings.dates if dates is None else dates):
             return None
         day = as_of or self._present()
-        found = tuple(e for e in find_times(question, day) if (e.span.fit(self._days) >= NEAR)[self._days > 0].any())
+        dated = self._days[self._days > 0]
+        found = tuple(e for e in find_times(question, day) if (span_fit(e.span, dated) >= NEAR).any())
         return TimeScope(day, as_of is not None, found) if found or as_of else None
 
     def _present(self) -> date:
         """Today, or the day of the newest article if that is longer ago than `CURRENT` days."""
         today = datetime.now().astimezone().date()
-        past = self._days[(self._days > 0) & (self._days <= today.toordinal())]
-        newest = date.fromordinal(int(past[-1])) if len(past) else today
+        newest = self.newest(today) or today
         return today if (today - newest).days <= CURRENT else newest
 
     def _search(

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 
 from qa.protocols import FloatArray, IdArray
-from qa.types import Note
+from qa.types import Note, Span, TimeExpression, TimeScope
 
-__all__ = ["Span", "TimeExpression", "TimeScope", "find_times", "recency", "time_note"]
+__all__ = ["find_times", "outdated_note", "ranges", "recency", "span_fit", "time_note"]
 
 WEEK = 7
 """Days, the last one included, of what counts as the present: "this week", "latest", and a moment that was given."""
 BEFORE, AFTER = 14, 365
 """Days before and after a span at which an article fits half as well: what happens is seldom told before, but long
 after."""
+
+OUTDATED = 90
+"""Days before the present after which what an article says of it may have changed: a quarter of a year."""
 
 _NAMES = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December")  # fmt: skip
@@ -51,38 +53,12 @@ _UNIT = r"(?P<unit>day|week|month|year)"
 _WEEKDAY = rf"(?P<weekday>{'|'.join(_WEEKDAYS)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Days of publication, both ends included; `first` is None where there is no beginning."""
-
-    first: date | None
-    last: date
-
-    def fit(self, days: IdArray) -> FloatArray:
-        """How well days (ordinals) fit, float32 of the same shape: 1 inside, 1 / (1 + days outside / half-way) else."""
-        away = np.maximum(days - self.last.toordinal(), 0) / AFTER
-        if self.first is not None:
-            away = away + np.maximum(self.first.toordinal() - days, 0) / BEFORE
-        return (1 / (1 + away)).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class TimeExpression:
-    """Words of a question that call for a span of days; ``question[start:end] == text``."""
-
-    text: str
-    start: int
-    end: int
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class TimeScope:
-    """The day that a question is asked on and what it calls for. `given`: the asker named the day."""
-
-    as_of: date
-    given: bool
-    expressions: tuple[TimeExpression, ...]
+def span_fit(span: Span, days: IdArray) -> FloatArray:
+    """How well days (ordinals) fit a span, float32, same shape: 1 inside, 1 / (1 + days outside / half-way) else."""
+    away = np.maximum(days - span.last.toordinal(), 0) / AFTER
+    if span.first is not None:
+        away = away + np.maximum(span.first.toordinal() - days, 0) / BEFORE
+    return (1 / (1 + away)).astype(np.float32)
 
 
 def recency(days: IdArray, scope: TimeScope) -> FloatArray:
@@ -93,9 +69,9 @@ def recency(days: IdArray, scope: TimeScope) -> FloatArray:
     scope without either admits every day alike.
     """
     spans = [found.span for found in scope.expressions]
-    fits = np.max([span.fit(days) for span in spans], axis=0) if spans else np.zeros(days.shape, dtype=np.float32)
+    fits = np.max([span_fit(span, days) for span in spans], axis=0) if spans else np.zeros(days.shape, dtype=np.float32)
     if scope.given:
-        fits = np.maximum(fits, _present(scope.as_of).fit(days) * (0.5 if spans else 1))
+        fits = np.maximum(fits, span_fit(_present(scope.as_of), days) * (0.5 if spans else 1))
     elif not spans:
         return np.ones(days.shape, dtype=np.float32)
     fits[days <= 0] = 0
@@ -104,15 +80,39 @@ def recency(days: IdArray, scope: TimeScope) -> FloatArray:
     return fits
 
 
+def ranges(scope: TimeScope) -> tuple[tuple[str | None, Span], ...]:
+    """The days that `scope` prefers, each with the words that call for them; None for the day that was given."""
+    named = [(found.text, found.span) for found in scope.expressions]
+    return (*named, (None, _present(scope.as_of))) if scope.given else tuple(named)
+
+
 def time_note(scope: TimeScope) -> Note:
     """What to tell the reader of an answer for which `scope` took part."""
     words: dict[Span, list[str]] = {}
-    for found in scope.expressions:
-        words.setdefault(found.span, []).append(f"“{found.text}”")
-    if scope.given:
-        words.setdefault(_present(scope.as_of), []).append("the day given")
+    for text, span in ranges(scope):
+        words.setdefault(span, []).append(f"“{text}”" if text else "the day given")
     told = " and ".join(f"{_range(span)} ({', '.join(reasons)})" for span, reasons in words.items())
     return Note("dates", f"Articles from about {told} were preferred.")
+
+
+def outdated_note(question: str, newest: date, present: date) -> Note | None:
+    """What to tell the reader of an answer to a question about the present whose newest source is long past.
+
+    `newest` is the day of the newest article that is cited, `present` the day up to which there are articles. A
+    question is about the present when its words of time reach it, or when it has none, no year, and a verb in the
+    present; an article of the time that was asked for is not outdated.
+    """
+    if (present - newest).days <= OUTDATED:
+        return None
+    found = find_times(question, present)
+    if found:
+        spans = [expression.span for expression in found]
+        asks = all(span.last == present and span.first and newest < span.first for span in spans)
+    else:
+        asks = bool(_NOW.search(question)) and not _THEN.search(question)
+    if not asks:
+        return None
+    return Note("outdated", f"The newest article cited here is from {_range(Span(newest, newest))}.")
 
 
 def find_times(question: str, as_of: date) -> tuple[TimeExpression, ...]:
@@ -325,6 +325,9 @@ def _rule(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?a:{pattern})(?!\w)", re.IGNORECASE)
 
 
+# What happened stays as it was told; what is, is not.
+_NOW = re.compile(r"\b(?:is|are|am|do|does|has|have|can|will)\b|\b(?:who|what|where|how)[’']s\b", re.IGNORECASE)
+_THEN = re.compile(r"\b(?:was|were|did|had)\b|\b(?:1[5-9]|20)\d\d\b", re.IGNORECASE)
 _QUOTED = re.compile(r"“[^“”]*”|\"[^\"]*\"|‘[^‘’]*’(?!\w)")
 _NO_OF = r"(?!\s+of\b)"
 

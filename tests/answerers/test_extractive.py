@@ -7,7 +7,14 @@ from collections.abc import Generator, Mapping, Sequence
 
 import pytest
 
-from qa.answerers.extractive import KEEP_RATIO, READ_PASSAGES, SURE_MARGIN, ExtractiveAnswerer
+from qa.answerers.extractive import (
+    ALSO_FOUND,
+    KEEP_RATIO,
+    READ_PASSAGES,
+    SURE_MARGIN,
+    TO_THE_POINT,
+    ExtractiveAnswerer,
+)
 from qa.embedders.hashing import HashingEmbedder
 from qa.types import Passage, SentenceScore
 from scorers.samples import passage
@@ -60,8 +67,33 @@ def test_below_the_threshold_it_refuses_and_shows_the_closest() -> None:
     draft = answerer({SAID: SentenceScore(2.0, 5.0, (20, 21))}, least=1.01).answer(QUESTION, [STORM, DAM], 3)
     assert (draft.statements, draft.short_answer) == ((), None)
     assert [close.sentence for close in draft.closest][0] == DAM.sentences[1]
-    assert [close.article.id for close in draft.closest] == ["a_1", "a_2"]
     assert 0.0 < draft.confidence < 1.0
+
+
+@pytest.mark.parametrize("ask", [answerer({}, least=1.01), answerer(least=1.01)])
+def test_a_refusal_always_shows_the_closest_and_others_only_when_they_are_nearly_as_close(
+    ask: ExtractiveAnswerer,
+) -> None:
+    towns = ["Oster", "Halm", "Brisk", "Skarn", "Vestmark"]
+    told = ["Engineers replaced 3 turbines there.", "Turbines turn in the wind.", "They were replaced, it is said."]
+    for texts in itertools.product([*told, "A cat slept all day long."], repeat=3):
+        passages = [passage(town, [text], n) for n, (town, text) in enumerate(zip(towns, texts, strict=False))]
+        scored = ask.score(QUESTION, passages)
+        first = scored[0].probability
+        near = [one for one in scored[1:] if one.probability >= TO_THE_POINT and one.probability >= 0.25 * first]
+        closest = ask.answer(QUESTION, passages, 1).closest
+        assert [close.sentence for close in closest] == [one.sentence for one in (scored[0], *near)][:3]
+
+
+def test_an_answer_names_the_best_other_articles_that_are_to_the_point() -> None:
+    others = [passage(f"Town {n}", ["Engineers there replaced turbines."], n) for n in range(10, 17)]
+    far = passage("Cats", ["A cat slept all day long."], 20)
+    high = {text: SentenceScore(level) for text, level in ((SAID, 9.0), ("Engineers there replaced turbines.", 3.0))}
+    draft = answerer(high).answer(QUESTION, [far, *others, DAM, DAM], 1)
+    assert [statement.text for statement in draft.statements] == [SAID]
+    assert len(draft.closest) == ALSO_FOUND and len({close.article.id for close in draft.closest}) == ALSO_FOUND
+    assert all(close.article.title.startswith("Town") for close in draft.closest)
+    assert answerer(high).answer(QUESTION, [far, DAM], 1).closest == ()
 
 
 def test_without_a_passage_or_a_usable_sentence_it_refuses() -> None:

@@ -119,7 +119,8 @@ def test_an_answer_from_old_news_says_so(engine: Engine) -> None:
 
 
 def test_the_answer_carries_the_time_that_it_notes(engine: Engine) -> None:
-    for question, as_of in ((f"{QUESTION} in 2021?", None), (f"{QUESTION} in 2021?", date(2022, 1, 1)), (QUESTION, None)):
+    timed = f"{QUESTION} in 2021?"
+    for question, as_of in ((timed, None), (timed, date(2022, 1, 1)), (QUESTION, None)):
         scope = engine.ask(question, as_of=as_of).scope
         assert scope == engine.search(question, as_of=as_of).scope
         assert (scope and (scope.given, [found.text for found in scope.expressions])) == (

@@ -195,11 +195,6 @@ def test_a_whole_number_may_be_written_as_a_float(client: TestClient) -> None:
     assert len(response.json()["passages"]) == 2
 
 
-def test_streaming_is_refused_in_words(client: TestClient) -> None:
-    errors = client.post("/ask", json={"question": "x", "stream": True}).json()["errors"]
-    assert errors == [{"pointer": "/stream", "detail": "Streaming is not offered; leave it out or send false."}]
-
-
 @pytest.mark.parametrize(
     "text", ["a\x00b turbine", "İstanbul ﷽ turbine", "turbine 😀", "e\u0301 turbine", "‮turbine‬", "x" * 2000]
 )

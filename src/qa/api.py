@@ -6,12 +6,13 @@ The engine is synchronous: questions run in threads behind a `Gate`.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -20,43 +21,72 @@ from qa.contract import (
     AnswerReply,
     ArticleReply,
     AskRequest,
+    FeedbackReply,
+    FeedbackRequest,
     IndexReply,
     JobReply,
     LiveReply,
     ReadyReply,
     SearchReply,
     SearchRequest,
+    SharedReply,
 )
 from qa.engine import ArticleView, Engine
 from qa.errors import ArticleNotFound
-from qa.guards import Gate, JsonRoute
+from qa.guards import Gate, JsonRoute, check_wanted, while_connected
 from qa.jobs import Jobs
-from qa.openapi import problems
+from qa.openapi import events, problems
 from qa.problems import ProblemError
-from qa.replies import answer_reply, article_reply, day_from, filters_from, history_from, index_reply, search_reply
+from qa.protocols import Listener
+from qa.records import Records
+from qa.replies import (
+    answer_reply,
+    article_reply,
+    day_from,
+    filters_from,
+    history_from,
+    index_reply,
+    new_id,
+    search_reply,
+)
+from qa.streaming import stream_answer, wants_events
 
 __all__ = ["Admin", "Api", "admin_routes", "api_routes"]
 
 Responses = dict[int | str, dict[str, Any]]
+AnswerId = Annotated[str, Path(max_length=100, description="The `id` of the answer.")]
 
 
 class Api:
     """The routes under /v1, over one engine."""
 
-    def __init__(self, engine: Engine, gate: Gate) -> None:
+    def __init__(self, engine: Engine, gate: Gate, records: Records) -> None:
         self.engine = engine
         self.gate = gate
+        self.records = records
 
-    async def ask(self, asked: AskRequest) -> AnswerReply:
+    async def ask(self, asked: AskRequest, request: Request) -> AnswerReply | Response:
         """Answer a question from the articles, or say that they do not.
 
         That nothing was found is a result: status 200 with `status` = `not_found` and the closest sentences.
-        """
-        if asked.answerer == "llm":
-            raise ProblemError("llm-unavailable")
-        return await self.gate.run(partial(self.answer, asked))
 
-    def answer(self, asked: AskRequest) -> AnswerReply:
+        With `stream` = `true`, or `Accept: text/event-stream`, the answer comes as server-sent events: `ask.created`,
+        `ask.progress`, `ask.sources`, then `answer.delta` and `answer.citation` for each sentence, and last
+        `ask.completed` with the whole reply, or `ask.failed` with a problem. Ignore events that you do not know.
+        """
+        if not wants_events(asked, request):
+            return await while_connected(request, self.answered(asked))
+        _check_answerer(asked)
+        answer_id = new_id("ans_")
+        return await stream_answer(self.gate, partial(self.answer, asked, answer_id), answer_id, request)
+
+    async def answered(self, asked: AskRequest) -> AnswerReply:
+        """Answer behind the gate; cancelled, the work ends too."""
+        _check_answerer(asked)
+        stop = threading.Event()
+        return await self.gate.run(partial(self.answer, asked, new_id("ans_"), partial(check_wanted, stop)), stop)
+
+    def answer(self, asked: AskRequest, answer_id: str, listen: Listener) -> AnswerReply:
         """Answer in the calling thread."""
         before = self.engine.status()
         filters = filters_from(asked.filters)
@@ -68,15 +98,19 @@ class Api:
             filters=filters,
             as_of=day_from(asked.as_of),
             dates=None if asked.dates else False,
+            listen=listen,
         )
         # A new generation may have been swapped in meanwhile; its counts and dates say nothing about this answer.
         status = before if before.generation == answer.generation else self.engine.status()
-        return answer_reply(
+        reply = answer_reply(
             answer,
             status if status.generation == answer.generation else None,
+            answer_id=answer_id,
             include=asked.include,
             filtered=bool(filters),
         )
+        self.records.remember(asked, reply)
+        return reply
 
     async def search(self, asked: SearchRequest) -> SearchReply:
         """Find passages, best first, without an answer."""
@@ -109,6 +143,21 @@ class Api:
             raise ArticleNotFound("no article has such an id")
         return self.engine.article(article_id)
 
+    def recall(self, answer_id: AnswerId) -> AnswerReply:
+        """An answer that was given before, as it may be given out now: the JSON export.
+
+        What comes from articles that were removed since is withheld; `state` of each citation says so.
+        """
+        return self.records.recall(answer_id).reply
+
+    def share(self, answer_id: AnswerId) -> SharedReply:
+        """Keep an answer on the disk, so that its address survives a restart."""
+        return self.records.share(answer_id)
+
+    def rate(self, given: FeedbackRequest) -> FeedbackReply:
+        """Write down what a reader thinks of an answer; `qa eval feedback` reads it."""
+        return self.records.rate(given)
+
     def index(self) -> IndexReply:
         """What the index holds and which generation answers."""
         return index_reply(self.engine.status())
@@ -127,6 +176,11 @@ class Api:
         )
 
 
+def _check_answerer(asked: AskRequest) -> None:
+    if asked.answerer == "llm":
+        raise ProblemError("llm-unavailable")
+
+
 def api_routes(api: Api) -> APIRouter:
     """Every route that needs no token."""
     router = APIRouter(route_class=JsonRoute)
@@ -141,7 +195,8 @@ def api_routes(api: Api) -> APIRouter:
             path,
             api.ask,
             methods=["POST"],
-            responses=problems(*asking, 502),
+            response_model=AnswerReply,
+            responses={200: {"content": events()}, **problems(*asking, 502)},
             response_description="The answer, or why there is none.",
         )
     router.add_api_route(
@@ -154,6 +209,30 @@ def api_routes(api: Api) -> APIRouter:
         response_class=JSONResponse,
         responses={**unchanged, **problems(404, 422, 503)},
     )
+    router.add_api_route(
+        "/v1/answers/{answer_id}",
+        api.recall,
+        methods=["GET"],
+        responses=problems(404, 422, 503),
+        response_description="The answer.",
+    )
+    if api.records.sharing:
+        router.add_api_route(
+            "/v1/answers/{answer_id}/share",
+            api.share,
+            methods=["POST"],
+            responses=problems(404, 422, 503, 507),
+            response_description="Shared.",
+        )
+    if api.records.feedback:
+        router.add_api_route(
+            "/v1/feedback",
+            api.rate,
+            methods=["POST"],
+            status_code=201,
+            responses=problems(400, 404, 408, 413, 415, 422, 503, 507),
+            response_description="Written down.",
+        )
     looking: tuple[tuple[str, Callable[..., Any], Responses, str], ...] = (
         ("/v1/index", api.index, {}, "The index."),
         ("/livez", api.live, {}, "Alive."),

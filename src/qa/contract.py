@@ -7,20 +7,29 @@ refuse unknown fields, so that a misspelt option is an error and not a default.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 __all__ = [
+    "EVENTS",
+    "AnswerCitation",
+    "AnswerDelta",
     "AnswerReply",
     "AnswerText",
     "ArticleReply",
+    "AskCompleted",
+    "AskCreated",
+    "AskFailed",
+    "AskProgress",
     "AskRequest",
+    "AskSources",
     "CitationOut",
     "ClosestOut",
     "ContextOut",
     "DatesOut",
     "EngineOut",
+    "Event",
     "FeedbackReply",
     "FeedbackRequest",
     "FiltersIn",
@@ -66,12 +75,6 @@ def _real_day(value: str) -> str:
 def _whole(value: object) -> object:
     # JSON has one kind of number: 8.0 is an integer there, and what some clients write.
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _not_streamed(value: bool) -> bool:
-    if value:
-        raise ValueError("streaming is not offered; leave it out or send false")
-    return value
 
 
 class _In(BaseModel):
@@ -129,9 +132,7 @@ class AskRequest(_In):
     """A question. Only `question` is required."""
 
     question: Question
-    stream: Annotated[bool, AfterValidator(_not_streamed)] = Field(
-        False, description="Only false: answers come whole.", json_schema_extra={"const": False}
-    )
+    stream: bool = Field(False, description="`true`: the answer comes as events, as with `Accept: text/event-stream`.")
     history: Annotated[list[Turn], Field(max_length=MAX_TURNS)] = Field(
         [], description="Earlier turns, oldest first; a question that depends on them is resolved."
     )
@@ -490,3 +491,79 @@ class Problem(_Out):
     instance: str
     request_id: str
     errors: list[ProblemField] = []
+
+
+class Event(_Out):
+    """One event of a streamed answer; `seq` counts from 1 and is the `id` of the event too."""
+
+    event: ClassVar[str]
+    seq: int
+
+
+class AskCreated(Event):
+    """The first event: what will be answered, and from which generation."""
+
+    event = "ask.created"
+    id: str
+    question: str
+    resolved_question: str | None
+    generation: int
+
+
+class AskProgress(Event):
+    """What is being done, and how many articles, passages or sentences it is about, where that is known."""
+
+    event = "ask.progress"
+    stage: Literal["searching", "ranking", "writing", "checking"]
+    message: str
+    count: int | None
+    elapsed_ms: float
+
+
+class AskSources(Event):
+    """The articles that are read, before the first text; the reply has those that are cited."""
+
+    event = "ask.sources"
+    sources: list[SourceOut]
+
+
+class AnswerDelta(Event):
+    """The next piece of the answer's text, and the segment that it belongs to. All of them joined are the text."""
+
+    event = "answer.delta"
+    segment: int
+    text: str
+
+
+class AnswerCitation(Event):
+    """A citation of a segment, after all of the segment's text."""
+
+    event = "answer.citation"
+    segment: int
+    citation: CitationOut
+
+
+class AskCompleted(Event):
+    """The last event: the reply as it is without streaming."""
+
+    event = "ask.completed"
+    response: AnswerReply
+
+
+class AskFailed(Event):
+    """The last event when something went wrong on the way."""
+
+    event = "ask.failed"
+    problem: Problem
+
+
+EVENTS: tuple[type[Event], ...] = (
+    AskCreated,
+    AskProgress,
+    AskSources,
+    AnswerDelta,
+    AnswerCitation,
+    AskCompleted,
+    AskFailed,
+)
+"""Every event, in the order in which they come."""

@@ -27,7 +27,7 @@ from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
 from qa.times import outdated_note, time_note
-from qa.types import Answer, Article, Filters, Note, Passage, Progress, Reason, Sentence, TimeScope, Turn
+from qa.types import Answer, Article, Begun, Filters, Note, Passage, Progress, Reason, Sentence, TimeScope, Turn
 
 __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
 
@@ -155,9 +155,11 @@ class Engine:
         started = time.perf_counter()
         question = check_question(question)
         resolved = standalone(question, history)
-        asked = question if resolved is None else check_question(resolved)
+        resolved = None if resolved is None else check_question(resolved)
+        asked = resolved or question
         with self._pin() as live:
-            listen(Progress("searching", live.snapshot.counts["articles"], live.snapshot.generation.number))
+            listen(Begun(question, resolved, live.snapshot.generation.number))
+            listen(Progress("searching", live.snapshot.counts["articles"]))
             found = live.retriever.retrieve(
                 asked, passages or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
             )
@@ -192,7 +194,7 @@ class Engine:
                 notes=_notes(live, found.scope, asked, cited.articles, as_of),
                 short_answer=cited_short_answer(draft.short_answer, cited),
                 scope=found.scope,
-                resolved_question=None if resolved is None else asked,
+                resolved_question=resolved,
             )
 
     def search(

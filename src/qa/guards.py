@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 from fastapi.routing import APIRoute
 from h11 import IDLE
@@ -27,11 +27,24 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from qa.errors import Stopped
 from qa.problems import ProblemError, describe, problem_response, trouble_for
+from qa.types import Begun, Progress
 
-__all__ = ["Gate", "Guard", "JsonRoute", "PatientProtocol", "is_loopback"]
+__all__ = [
+    "Gate",
+    "Guard",
+    "JsonRoute",
+    "PatientProtocol",
+    "check_wanted",
+    "is_loopback",
+    "read_form",
+    "while_connected",
+]
 
 MAX_BODY = 64 * 1024
+MAX_FIELDS = 50
+"""Fields of a form."""
 READ_SECONDS = 10.0
 """Longest time for the head of a request, and again for its body."""
 _RETRY_SECONDS = 2
@@ -163,14 +176,27 @@ class JsonRoute(APIRoute):
         return checked
 
 
-async def _check_body(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise ProblemError("unsupported-media-type")
+async def read_form(request: Request) -> dict[str, list[str]]:
+    """The fields of a form that a page sent. Raises `ProblemError`; whatever is read is text in UTF-8."""
+    body = await _read_body(request, "application/x-www-form-urlencoded")
     try:
-        body = await asyncio.wait_for(request.body(), READ_SECONDS)
+        return parse_qs(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise ProblemError("validation", "The form cannot be read.") from None
+
+
+async def _read_body(request: Request, expected: str) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != expected:
+        raise ProblemError("unsupported-media-type", f"Send `Content-Type: {expected}`.")
+    try:
+        return await asyncio.wait_for(request.body(), READ_SECONDS)
     except TimeoutError:
         raise ProblemError("request-timeout") from None
+
+
+async def _check_body(request: Request) -> None:
+    body = await _read_body(request, "application/json")
     try:
         text = body.decode("utf-8")
         # Writing it again finds what the parser lets through: NaN, infinities and lone surrogates.
@@ -182,7 +208,8 @@ async def _check_body(request: Request) -> None:
 class Gate:
     """Runs synchronous work in threads: so many at once, so many waiting, each with a deadline.
 
-    Work that is late cannot be stopped; it keeps its place until it is done, so that late work cannot pile up.
+    Work that nobody waits for any more never begins if it has not yet, and else is asked to stop. It keeps its place
+    until it has ended, so that late work cannot pile up.
     """
 
     def __init__(self, at_once: int, waiting: int, seconds: float) -> None:
@@ -192,8 +219,11 @@ class Gate:
         self._taken = 0
         self._lock = threading.Lock()
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns. Raises `ProblemError`: overloaded or timeout."""
+    async def run(self, work: Callable[[], T], stop: threading.Event | None = None) -> T:
+        """Return what `work` returns; `stop` is set when nobody waits for it any more.
+
+        Raises `ProblemError`: overloaded or timeout.
+        """
         with self._lock:
             if self._taken >= self._places:
                 raise ProblemError("overloaded", retry_after=_RETRY_SECONDS)
@@ -204,10 +234,41 @@ class Gate:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._seconds)
         except TimeoutError:
             raise ProblemError("timeout", retry_after=_RETRY_SECONDS) from None
+        finally:
+            if stop is not None:
+                stop.set()
 
     def _leave(self) -> None:
         with self._lock:
             self._taken -= 1
+
+
+def check_wanted(stop: threading.Event, _: Begun | Progress) -> None:
+    """End the work of an answer that nobody waits for any more. Raises `Stopped`."""
+    if stop.is_set():
+        raise Stopped("nobody waits for this answer any more")
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns. When the client hangs up, cancel it and raise `ClientDisconnect`.
+
+    The body of the request has been read before.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_hang_up(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class PatientProtocol(H11Protocol):

@@ -9,10 +9,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
-from qa.contract import Problem, ProblemField
+from qa.contract import EVENTS, Problem
 
-__all__ = ["EXAMPLES", "Operation", "build_document", "list_operations", "problems"]
+__all__ = ["EXAMPLES", "Operation", "build_document", "events", "list_operations", "problems"]
 
 _QUOTE = "The central bank raised its main rate to 4.5% on Friday, its first move this year."
 _ID = "a_7f3c91d2"
@@ -27,6 +28,7 @@ _CITATION: dict[str, Any] = {
     "source_end": len(_QUOTE),
     "quote_sha256": hashlib.sha256(_QUOTE.encode()).hexdigest(),
     "verified": True,
+    "state": "current",
     "support": _SUPPORT,
     "url": f"/articles/{_ID}#s0",
     "original_url": "https://news.example/bank-lifts-rates#:~:text=The%20central%20bank",
@@ -54,6 +56,19 @@ _NOTE = {
     "code": "dates",
     "message": "Articles from about 1 to 5 October 2026 (“this month”) and 29 September to 5 October 2026"
     " (the day given) were preferred.",
+}
+_RANGE = {"text": "this month", "published_from": "2026-10-01", "published_to": "2026-10-05"}
+_DATES = {
+    "as_of": "2026-10-05",
+    "given": True,
+    "ranges": [_RANGE, {"text": None, "published_from": "2026-09-29", "published_to": "2026-10-05"}],
+}
+_FOUND = {
+    "article_id": "a_51be0c77",
+    "title": "What the bank said",
+    "publisher": "Example Times",
+    "published_at": "2026-10-03",
+    "url": "/articles/a_51be0c77#s4",
 }
 _CLOSEST = {
     "article_id": _ID,
@@ -102,6 +117,15 @@ _FILTERS: dict[str, Any] = {"published_from": "2026-10-01", "publishers": ["Exam
 _QUESTION = "Did the central bank raise rates this month?"
 _TIMINGS = {"embed": 2.8, "search": 3.1, "answer": 4.0, "total": 10.2}
 _FIELD = {"pointer": "/question", "detail": "Field required."}
+_PROBLEM = {
+    "type": "/problems/validation",
+    "title": "The request does not fit",
+    "status": 422,
+    "detail": "1 field was refused.",
+    "instance": "/v1/ask",
+    "request_id": "req_9f2b6c1de0a4",
+    "errors": [_FIELD],
+}
 _SENTENCE = {"id": f"{_ID}#s0", "index": 0, "start": 0, "end": len(_QUOTE)}
 
 
@@ -117,7 +141,9 @@ _ANSWER: dict[str, Any] = {
     "short_answer": _SHORT,
     "citations": [_CITATION],
     "sources": [_SOURCE],
+    "also_found": [_FOUND],
     "not_found": None,
+    "dates": _DATES,
     "notes": [_NOTE],
     "follow_ups": [],
     "engine": _ENGINE,
@@ -128,6 +154,8 @@ _ANSWER: dict[str, Any] = {
 
 
 EXAMPLES: dict[str, Any] = {
+    "AnswerCitation": {"seq": 7, "segment": 0, "citation": _CITATION},
+    "AnswerDelta": {"seq": 6, "segment": 0, "text": _QUOTE},
     "AnswerReply": _ANSWER,
     "AnswerText": _TEXT,
     "ArticleReply": {
@@ -138,12 +166,41 @@ EXAMPLES: dict[str, Any] = {
         "text": _QUOTE,
         "sentences": [_SENTENCE],
     },
+    "AskCompleted": {"seq": 8, "response": _ANSWER},
+    "AskCreated": {
+        "seq": 1,
+        **{key: _ANSWER[key] for key in ("id", "question", "resolved_question")},
+        "generation": _ENGINE["generation"],
+    },
+    "AskFailed": {"seq": 5, "problem": _PROBLEM},
+    "AskProgress": {
+        "seq": 2,
+        "stage": "searching",
+        "message": "Searching 1,204 articles",
+        "count": 1204,
+        "elapsed_ms": 0.4,
+    },
+    "AskSources": {"seq": 4, "sources": [{**_SOURCE, "cited_by": []}]},
     "AskRequest": {"question": _QUESTION, "max_sentences": 3, "as_of": "2026-10-05"},
     "CitationOut": _CITATION,
     "ClosestOut": _CLOSEST,
     "ContextOut": _CONTEXT,
+    "DatesOut": _DATES,
     "EngineOut": _ENGINE,
+    "FeedbackReply": {
+        "object": "feedback",
+        "id": "fb_01KAMR5T0B7N4V8X2Y6Z9A1C3E",
+        "answer_id": _ANSWER["id"],
+    },
+    "FeedbackRequest": {
+        "answer_id": _ANSWER["id"],
+        "rating": "down",
+        "citation": 1,
+        "reasons": ["outdated"],
+        "comment": "The rate was raised again in November.",
+    },
     "FiltersIn": _FILTERS,
+    "FoundOut": _FOUND,
     "IndexReply": {
         "object": "index",
         "state": "ready",
@@ -172,16 +229,9 @@ EXAMPLES: dict[str, Any] = {
     "NotFoundOut": _NOT_FOUND,
     "NoteOut": _NOTE,
     "PassageOut": _PASSAGE,
-    "Problem": {
-        "type": "/problems/validation",
-        "title": "The request does not fit",
-        "status": 422,
-        "detail": "1 field was refused.",
-        "instance": "/v1/ask",
-        "request_id": "req_9f2b6c1de0a4",
-        "errors": [_FIELD],
-    },
+    "Problem": _PROBLEM,
     "ProblemField": _FIELD,
+    "RangeOut": _RANGE,
     "ReadyReply": {"status": "ready", "reasons": [], "generation": 7},
     "ScoresOut": _SCORES,
     "SearchReply": {
@@ -189,12 +239,18 @@ EXAMPLES: dict[str, Any] = {
         "question": _QUESTION,
         "generation": 7,
         "passages": [_PASSAGE],
+        "dates": _DATES,
         "notes": [_NOTE],
         "timings_ms": {"total": 6.1},
     },
     "SearchRequest": {"question": _QUESTION, "top_k": 5, "as_of": "2026-10-05"},
     "SegmentOut": _SEGMENT,
     "SentenceOut": _SENTENCE,
+    "SharedReply": {
+        "object": "shared_answer",
+        "answer_id": _ANSWER["id"],
+        "url": f"/a/{_ANSWER['id']}",
+    },
     "ShortAnswerOut": _SHORT,
     "SourceOut": _SOURCE,
     "SupportOut": _SUPPORT,
@@ -216,6 +272,7 @@ _REASONS = {
     502: "There is no language model.",
     503: "There is no usable index, or too many questions wait.",
     504: "The answer took too long.",
+    507: "The records are full.",
 }
 
 
@@ -242,14 +299,37 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def events() -> dict[str, Any]:
+    """The `content` of a response that is a stream of `EVENTS`, as OpenAPI 3.2 describes server-sent events."""
+    one = [
+        {
+            "type": "object",
+            "required": ["event", "id", "data"],
+            "properties": {
+                "event": {"const": event.event},
+                "id": {"type": "string"},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": {"$ref": f"#/components/schemas/{event.__name__}"},
+                },
+            },
+        }
+        for event in EVENTS
+    ]
+    return {"text/event-stream": {"itemSchema": {"oneOf": one}}}
+
+
 def build_document(app: FastAPI) -> dict[str, Any]:
     """Make the document once per application."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (ProblemField, Problem):
-            schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas["Problem"].pop("$defs", None)
+        described: tuple[type[BaseModel], ...] = (Problem, *EVENTS)
+        for model in described:
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+            for name, inner in {**schema.pop("$defs", {}), model.__name__: schema}.items():
+                schemas.setdefault(name, inner)
         # The framework describes its own shape of errors, which no route here ever sends.
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
@@ -338,7 +418,9 @@ def _shown(response: dict[str, Any], schemas: dict[str, Any]) -> str:
 
 
 def _curl(method: str, path: str, body: Any, secured: bool) -> str:
-    address = "http://127.0.0.1:8000" + path.replace("{article_id}", _ID).replace("{job_id}", "job_…")
+    address = "http://127.0.0.1:8000" + path
+    for name, example in (("{article_id}", _ID), ("{job_id}", "job_…"), ("{answer_id}", _ANSWER["id"])):
+        address = address.replace(name, example)
     parts = [" ".join(["curl", *(["-X", method] if method != "GET" and body is None else []), address])]
     if secured:
         parts.append('-H "Authorization: Bearer $TOKEN"')

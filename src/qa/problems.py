@@ -18,7 +18,7 @@ from starlette.types import Scope
 from qa import errors
 from qa.contract import Problem, ProblemField
 
-__all__ = ["KINDS", "Kind", "ProblemError", "Trouble", "describe", "problem_response", "trouble_for"]
+__all__ = ["KINDS", "Kind", "ProblemError", "Trouble", "describe", "problem_body", "problem_response", "trouble_for"]
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_SECONDS = 5
@@ -43,6 +43,12 @@ KINDS: dict[str, Kind] = {
         Kind("unauthorized", 401, "A token is needed", "Send the admin token as `Authorization: Bearer …`."),
         Kind("not-found", 404, "No such page", "The routes are listed at /docs."),
         Kind("article-not-found", 404, "No such article", "It was removed, or the link is from another index."),
+        Kind(
+            "answer-not-found",
+            404,
+            "No such answer",
+            "Answers are remembered until the server restarts; a shared one stays.",
+        ),
         Kind("method-not-allowed", 405, "Not with this method", "The `Allow` header names the methods of this path."),
         Kind("request-timeout", 408, "The request came too slowly", "Send the whole request within ten seconds."),
         Kind("rebuild-running", 409, "A rebuild is running", "Wait for it to finish: one runs at a time."),
@@ -62,6 +68,12 @@ KINDS: dict[str, Kind] = {
         Kind("index-mismatch", 503, "The index was made with other settings", "Run `qa index --full`."),
         Kind("model-unavailable", 503, "A model cannot be used", "The `detail` names the file or setting."),
         Kind("overloaded", 503, "Too many questions at once", "Ask again after the seconds in `Retry-After`."),
+        Kind(
+            "records-full",
+            507,
+            "Nothing more can be kept",
+            "Move `feedback.jsonl`, or answers that nobody needs, out of the folder `paths.records`.",
+        ),
         Kind("timeout", 504, "The answer took too long", "Ask again, or ask for fewer passages (`top_k`)."),
     )
 }
@@ -134,9 +146,9 @@ def trouble_for(error: Exception) -> Trouble:
     return describe("internal")
 
 
-def problem_response(trouble: Trouble, scope: Scope) -> Response:
+def problem_body(trouble: Trouble, scope: Scope) -> Problem:
     """The problem document of one request."""
-    body = Problem(
+    return Problem(
         type=f"/problems/{trouble.kind.slug}",
         title=trouble.kind.title,
         status=trouble.kind.status,
@@ -145,6 +157,11 @@ def problem_response(trouble: Trouble, scope: Scope) -> Response:
         request_id=str(scope.get("state", {}).get("request_id", "")),
         errors=list(trouble.fields),
     )
+
+
+def problem_response(trouble: Trouble, scope: Scope) -> Response:
+    """The problem document of one request as its response."""
+    body = problem_body(trouble, scope)
     return JSONResponse(body.model_dump(), trouble.kind.status, dict(trouble.headers), MEDIA_TYPE)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa.errors import ReaderError
-from qa.types import Article, Draft, Hit, Passage, Progress, SentenceScore
+from qa.types import Article, Begun, Draft, Hit, Passage, Progress, SentenceScore
 
 __all__ = [
     "Answerer",
@@ -32,7 +32,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
-Listener = Callable[[Progress], None]
+Listener = Callable[[Begun | Progress], None]
 """Told how an answer comes along; it raises `Stopped` to end the work."""
 
 

@@ -46,6 +46,7 @@ __all__ = [
     "article_url",
     "day_from",
     "filters_from",
+    "found_sources",
     "history_from",
     "index_reply",
     "new_id",
@@ -143,17 +144,18 @@ def answer_reply(
     answer: Answer,
     status: IndexStatus | None,
     *,
+    answer_id: str | None = None,
     include: Collection[str] = (),
     filtered: bool = False,
 ) -> AnswerReply:
     """The body of ``POST /v1/ask``.
 
-    `status` describes the generation that answered, None when it is gone already. `filtered` says that
-    the request had filters.
+    `status` describes the generation that answered, None when it is gone already. `answer_id` is a new one by default.
+    `filtered` says that the request had filters.
     """
     articles = {article.id: article for article in answer.articles}
     return AnswerReply(
-        id=new_id("ans_"),
+        id=answer_id or new_id("ans_"),
         created_at=now_utc(),
         question=answer.question,
         resolved_question=answer.resolved_question,
@@ -172,6 +174,12 @@ def answer_reply(
         timings_ms=answer.timings_ms,
         passages=_passages(answer.passages, "scores" in include) if "passages" in include else None,
     )
+
+
+def found_sources(passages: Sequence[Passage]) -> list[SourceOut]:
+    """The articles of some passages, in their order; nothing cites them yet."""
+    articles = {passage.article.id: passage.article for passage in passages}
+    return [_source(article, ()) for article in articles.values()]
 
 
 def around_short_answer(segment: SegmentOut, reply: AnswerReply) -> tuple[str, str, str]:

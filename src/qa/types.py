@@ -16,6 +16,7 @@ from typing import Literal
 __all__ = [
     "Answer",
     "Article",
+    "Begun",
     "Chunk",
     "Citation",
     "Closest",
@@ -160,16 +161,24 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """What is being done for a question: a stage, and how many articles, passages or statements it is about.
+class Begun:
+    """The first report on an answer, with the fields of `Answer`: what will be answered, and from which generation."""
 
-    An equal report means that the same stage goes on. `generation` is the one that answers; it comes with "searching",
-    the first report. `passages` are those found, best first; they come with the first "ranking".
+    question: str
+    resolved_question: str | None
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A further report: a stage, and how many articles, passages or statements it is about.
+
+    The same stage once more means that it goes on. `passages` are those found, best first; they come with the first
+    "ranking".
     """
 
     stage: Stage
     count: int | None = None
-    generation: int | None = None
     passages: tuple[Passage, ...] = ()
 
 

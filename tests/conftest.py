@@ -25,7 +25,7 @@ def make_settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], 
         sections.setdefault("embedding", {"backend": "hashing"})
         # The hashing embedder knows words only: its confidence is lower than the real model's.
         sections.setdefault("answers", {"min_confidence": 0.15, "scorer": "none"})
-        paths = {"corpus": folder / "corpus", "index": folder / "index", "cache": cache}
+        paths = {"corpus": folder / "corpus", "index": folder / "index", "records": folder / "records", "cache": cache}
         return load_settings({"paths": paths, **sections})
 
     return make

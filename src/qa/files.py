@@ -22,6 +22,7 @@ from qa.errors import StorageError
 __all__ = [
     "FileLayer",
     "OsFiles",
+    "append_line",
     "copy_file",
     "hash_file",
     "read_file",
@@ -221,6 +222,28 @@ def write_file(files: FileLayer, path: Path, data: bytes) -> None:
         files.fsync(handle)
     finally:
         files.close(handle)
+
+
+def append_line(path: Path, line: bytes, limit: int) -> bool:
+    """Append one line to a file, made if need be, and bring it to the disk; False: it would exceed `limit` bytes.
+
+    One write, so that lines of several processes never mix. What a dead process left of a line is closed first.
+    Raises `OSError`.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags, 0o600)
+    try:
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        data = (b"\n" if torn else b"") + line + b"\n"
+        if size + len(data) > limit:
+            return False
+        if os.write(handle, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return True
 
 
 def sync_file(files: FileLayer, path: Path) -> None:

@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse
 
-from qa.contract import AnswerReply
+from qa.contract import AnswerReply, AskRequest, DatesOut, FoundOut, SourceOut
 from qa.engine import ArticleView, IndexStatus
 from qa.openapi import Operation
 from qa.problems import KINDS, Kind, Trouble
+from qa.records import Recalled
 from qa.replies import around_short_answer, article_url, original_url, safe_url
+from qa.settings import ServerSettings
 from qa.types import Sentence
 
 __all__ = ["Chip", "Pages", "Piece", "SearchForm", "chips", "paragraphs", "readable_date", "readable_time"]
 
 EXAMPLES_SHOWN = 5
+SOURCES_SHOWN = 5
+"""Sources of an answer that are shown at once."""
+MARK = 8
+"""Hexadecimal digits of a quote's SHA-256 in the address of a citation."""
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -35,17 +44,58 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
 @dataclass(frozen=True, slots=True)
 class SearchForm:
-    """What was typed: shown again in the form."""
+    """A question as a page asks it: what was typed, the filters, the question before it. Its address asks it again."""
 
     question: str = ""
     published_from: str = ""
     published_to: str = ""
-    publisher: str = ""
+    publishers: tuple[str, ...] = ()
+    after: str = ""
+    dates: bool = True
+
+    @classmethod
+    def read(cls, query: QueryParams) -> SearchForm:
+        """The form in an address; of a day that stands there twice, the last."""
+        days = {name: ([value for value in query.getlist(name) if value] or [""])[-1] for name in ("from", "to")}
+        outlets = tuple(dict.fromkeys(value for value in query.getlist("outlet") if value))
+        return cls(
+            query.get("q", "").strip(), days["from"], days["to"], outlets, query.get("after", ""), "dates" not in query
+        )
+
+    @classmethod
+    def of(cls, asked: AskRequest) -> SearchForm:
+        """The form that would ask this, as far as a page can."""
+        earlier = [turn.content for turn in asked.history if turn.role == "user"]
+        return cls(
+            asked.question,
+            asked.filters.published_from or "",
+            asked.filters.published_to or "",
+            tuple(asked.filters.publishers),
+            earlier[-1] if earlier else "",
+            asked.dates,
+        )
 
     @property
     def filtered(self) -> bool:
         """Whether any filter is set."""
-        return bool(self.published_from or self.published_to or self.publisher)
+        return bool(self.published_from or self.published_to or self.publishers)
+
+    @property
+    def address(self) -> str:
+        """The page that asks this."""
+        pairs = [
+            ("q", self.question),
+            ("after", self.after),
+            ("from", self.published_from),
+            ("to", self.published_to),
+            *(("outlet", publisher) for publisher in self.publishers),
+            ("dates", "" if self.dates else "off"),
+        ]
+        return "/?" + urlencode([(name, value) for name, value in pairs if value])
+
+    def but(self, **changes: Any) -> SearchForm:
+        """The same with some fields changed."""
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +105,13 @@ class Chip:
     n: int
     href: str
     label: str
-    article_id: str
-    sentence: int
-    cited: str
     quote: str
     title: str
     byline: str
+    language: str | None
     repeats_answer: bool
     original: str | None
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +128,7 @@ class Pages:
     """Renders the templates of one `web` folder."""
 
     web: Path
+    settings: ServerSettings
     _environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +144,12 @@ class Pages:
             count=lambda number: f"{number:,}",
             seconds=readable_time,
             around_short_answer=around_short_answer,
+            byline=byline,
+            preferred=preferred,
+            tags=_tags,
+        )
+        self._environment.globals.update(
+            sources_shown=SOURCES_SHOWN, feedback=self.settings.feedback, sharing=self.settings.sharing
         )
 
     def home(
@@ -118,19 +174,35 @@ class Pages:
             suggestions=suggestions,
         )
 
-    def article(self, status: IndexStatus, view: ArticleView, cited: Collection[int]) -> HTMLResponse:
-        """A whole article, every sentence addressable, the cited ones marked."""
+    def article(self, status: IndexStatus, view: ArticleView, cite: str) -> HTMLResponse:
+        """A whole article, every sentence addressable, the cited ones (see `cited_sentences`) marked."""
         article = view.article
+        cited, same = cited_sentences(cite, view.sentences)
         marked = [sentence for sentence in view.sentences if sentence.index in cited]
-        language = article.language or ""
         return self._render(
             "article.html",
             status=status,
             article=article,
             paragraphs=paragraphs(article.text, view.sentences, cited),
             marked=marked,
+            changed=not same,
             original=original_url(article.url, marked[0].text) if marked else safe_url(article.url),
-            language=language if _LANGUAGE.fullmatch(language) else None,
+            language=_language(article.language),
+        )
+
+    def answer(self, status: IndexStatus, recalled: Recalled, *, noted: bool) -> HTMLResponse:
+        """An answer that was given before; `noted`: a rating of it was written down just now."""
+        reply = recalled.reply
+        asked = SearchForm.of(recalled.asked).but(question=reply.resolved_question or reply.question)
+        return self._render(
+            "shared.html",
+            status=status,
+            reply=reply,
+            chips=chips(reply),
+            form=asked,
+            shared=recalled.shared,
+            noted=noted,
+            states=[citation.state for citation in reply.citations],
         )
 
     def trouble(self, status: IndexStatus, trouble: Trouble, request_id: str) -> HTMLResponse:
@@ -156,26 +228,78 @@ def chips(reply: AnswerReply) -> dict[int, Chip]:
     """The citations of an answer by number."""
     sources = {source.article_id: source for source in reply.sources}
     said = {segment.text for segment in reply.answer.segments}
-    sentences = {citation.n: int(citation.sentence_ids[0].rpartition("#s")[2]) for citation in reply.citations}
+    sentences = {citation.n: citation.sentence_ids[0].rpartition("#s")[2] for citation in reply.citations}
+    marks = {citation.n: f"{sentences[citation.n]}.{citation.quote_sha256[:MARK]}" for citation in reply.citations}
     made = {}
     for citation in reply.citations:
         source = sources[citation.article_id]
-        cited = ",".join(str(sentences[n]) for n in source.cited_by)
+        cited = ",".join(marks[n] for n in source.cited_by)
         date = readable_date(source.published_at)
         made[citation.n] = Chip(
             n=citation.n,
             href=f"{article_url(citation.article_id)}?cite={cited}#s{sentences[citation.n]}",
             label=", ".join(filter(None, (f"Source {citation.n}: {source.title}", source.publisher, date))),
-            article_id=citation.article_id,
-            sentence=sentences[citation.n],
-            cited=cited,
             quote=citation.quote,
             title=source.title,
-            byline=" · ".join(filter(None, (source.publisher, date))),
+            byline=byline(source),
+            language=_language(source.language),
             repeats_answer=citation.quote in said,
             original=citation.original_url,
+            state=citation.state,
         )
     return made
+
+
+def byline(source: SourceOut | FoundOut) -> str:
+    """Who published an article, and when."""
+    return " · ".join(filter(None, (source.publisher, readable_date(source.published_at))))
+
+
+def cited_sentences(cite: str, sentences: Sequence[Sentence]) -> tuple[frozenset[int], bool]:
+    """The sentences that the part ``3.9f2c61ab,5`` of an address names, and whether all read as they did when cited.
+
+    After the dot stands the beginning of the quote's SHA-256, as `chips` writes it: of an article that has changed
+    since, no other sentence is marked in its place.
+    """
+    by_index = {sentence.index: sentence for sentence in sentences}
+    found: set[int] = set()
+    same = True
+    for part in cite[:1000].split(","):
+        number, _, digest = part.partition(".")
+        if not (number.isascii() and number.isdecimal()):
+            continue
+        sentence = by_index.get(int(number[:9]))
+        if digest and (sentence is None or not sha256(sentence.text.encode()).hexdigest().startswith(digest)):
+            same = False
+        elif sentence is not None:
+            found.add(sentence.index)
+    return frozenset(found), same
+
+
+def preferred(dates: DatesOut) -> str:
+    """The time that articles were preferred from: ``from 1 to 31 May 2023 (“in May”)``."""
+    return " and ".join(
+        f"{_days(found.published_from, found.published_to)} ({f'“{found.text}”' if found.text else 'the day given'})"
+        for found in dates.ranges
+    )
+
+
+def _days(first: str | None, last: str) -> str:
+    if first is None:
+        return f"up to {readable_date(last)}"
+    return f"of {readable_date(last)}" if first == last else f"from {readable_date(first)} to {readable_date(last)}"
+
+
+def _language(language: str | None) -> str | None:
+    """A language code that may stand in a page, or None."""
+    return language if language and _LANGUAGE.fullmatch(language) else None
+
+
+def _tags(form: SearchForm) -> list[tuple[str, str, str]]:
+    """The filters in force: name and value in the form, and what to show."""
+    days = [("from", "From", form.published_from), ("to", "Until", form.published_to)]
+    outlets = [("outlet", publisher, publisher) for publisher in form.publishers]
+    return [(name, day, f"{word} {readable_date(day)}") for name, word, day in days if day] + outlets
 
 
 def paragraphs(text: str, sentences: Sequence[Sentence], cited: Collection[int]) -> list[list[Piece]]:

@@ -33,6 +33,7 @@ from qa.jobs import Jobs, Rebuild, rebuild_in_child
 from qa.openapi import build_document
 from qa.pages import Pages
 from qa.problems import ProblemError, problem_response, trouble_for
+from qa.records import Records
 from qa.resources import web_folder
 from qa.settings import ServerSettings, Settings
 from qa.site import Site, page_routes
@@ -59,7 +60,7 @@ def create_app(engine: Engine, rebuild: Rebuild | None = None) -> FastAPI:
     """
     settings = engine.settings.server
     check_exposure(settings)
-    pages = Pages(web_folder())
+    pages = Pages(web_folder(), settings)
     gate = Gate(settings.max_concurrent, settings.max_waiting, settings.timeout_seconds)
     app = FastAPI(
         title="Sourceline",
@@ -74,7 +75,7 @@ def create_app(engine: Engine, rebuild: Rebuild | None = None) -> FastAPI:
     )
     for kind in (ProblemError, QAError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, partial(_on_error, engine=engine, pages=pages))
-    api = Api(engine, gate)
+    api = Api(engine, gate, Records(engine))
     app.include_router(api_routes(api))
     if settings.admin_token is not None and rebuild is not None:
         app.include_router(admin_routes(Admin(settings.admin_token.get_secret_value(), Jobs(rebuild))))

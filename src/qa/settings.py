@@ -50,6 +50,7 @@ class PathsSettings(_Section):
 
     corpus: Path = Field(Path("corpus"), description="Folder with the articles.")
     index: Path = Field(Path("index"), description="Folder with the index generations.")
+    records: Path = Field(Path("records"), description="Folder with the shared answers and the feedback.")
     cache: Path = Field(
         default_factory=_default_cache, description="Prepared models and embeddings by content; safe to delete."
     )
@@ -140,6 +141,8 @@ class ServerSettings(_Section):
     follow_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
         0.2, description="How often the server looks for a new generation."
     )
+    sharing: bool = Field(True, description="Whether answers can be shared: kept on the disk under an address.")
+    feedback: bool = Field(True, description="Whether readers can rate answers; `qa eval feedback` reads the ratings.")
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -9,10 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 
 from qa.api import Api
-from qa.contract import AnswerReply, AskRequest, FiltersIn
+from qa.contract import AnswerReply, AskRequest, FeedbackRequest, FiltersIn, Turn
 from qa.errors import QAError
+from qa.export import answer_markdown, file_name
+from qa.guards import read_form
 from qa.openapi import build_document, list_operations
 from qa.pages import EXAMPLES_SHOWN, Pages, SearchForm
 from qa.problems import KINDS, ProblemError, trouble_for
@@ -30,14 +34,11 @@ class Site:
 
     async def home(self, request: Request) -> Response:
         """The chat; with `q`, the answer to it."""
-        query = request.query_params
-        form = SearchForm(
-            query.get("q", "").strip(), query.get("from", ""), query.get("to", ""), query.get("outlet", "")
-        )
+        form = SearchForm.read(request.query_params)
         if not form.question:
             return await run_in_threadpool(self._empty, form)
         try:
-            reply = await self.api.ask(_asked(form))
+            reply = await self.api.answered(_asked(form))
         except (ProblemError, QAError, RequestValidationError) as error:
             status = await run_in_threadpool(self.api.engine.status)
             return self.pages.home(status, form, trouble=trouble_for(error))
@@ -53,8 +54,28 @@ class Site:
     def article(self, article_id: str, cite: str = "") -> Response:
         """One article with the cited sentences marked."""
         view = self.api.find_article(article_id)
-        cited = {int(number) for number in cite[:1000].split(",") if number.isascii() and number.isdecimal()}
-        return self.pages.article(self.api.engine.status(), view, cited)
+        return self.pages.article(self.api.engine.status(), view, cite)
+
+    def answer(self, answer_id: str, noted: str = "") -> Response:
+        """An answer that was given before, shared or still remembered."""
+        recalled = self.api.records.recall(answer_id)
+        return self.pages.answer(self.api.engine.status(), recalled, noted=bool(noted))
+
+    def markdown(self, request: Request, answer_id: str) -> Response:
+        """An answer as Markdown with footnotes, to keep."""
+        reply = self.api.records.recall(answer_id).reply
+        text = answer_markdown(reply, str(request.base_url).rstrip("/"))
+        return Response(text, media_type="text/markdown", headers={"Content-Disposition": file_name(reply.question)})
+
+    def share(self, answer_id: str) -> Response:
+        """Share an answer by form, then show it."""
+        return RedirectResponse(self.api.records.share(answer_id).url, HTTPStatus.SEE_OTHER)
+
+    async def rate(self, request: Request, answer_id: str) -> Response:
+        """Rate an answer by form, then show it."""
+        given = _rated(answer_id, await read_form(request))
+        await run_in_threadpool(self.api.records.rate, given)
+        return RedirectResponse(f"/a/{given.answer_id}?noted=1", HTTPStatus.SEE_OTHER)
 
     def problems(self) -> Response:
         """The catalogue of problems."""
@@ -71,17 +92,39 @@ class Site:
         return self.pages.docs(self.api.engine.status(), list_operations(build_document(self.app)))
 
 
+def _rated(answer_id: str, form: dict[str, list[str]]) -> FeedbackRequest:
+    """The form as a request of the API, so that both are checked alike. Raises `RequestValidationError`."""
+    number = form.get("citation", [""])[0]
+    try:
+        return FeedbackRequest.model_validate(
+            {
+                "answer_id": answer_id,
+                "rating": form.get("rating", [""])[0],
+                "citation": (int(number) if re.fullmatch("[0-9]{1,9}", number) else number) if number else None,
+                "reasons": form.get("reason", []),
+                "comment": form.get("comment", [""])[0],
+            }
+        )
+    except ValidationError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: ValidationError) -> RequestValidationError:
+    return RequestValidationError([{**found, "loc": ("body", *found["loc"])} for found in error.errors()])
+
+
 def _asked(form: SearchForm) -> AskRequest:
     """The form as a request of the API, so that both are checked alike. Raises `RequestValidationError`."""
     try:
         filters = FiltersIn(
             published_from=form.published_from or None,
             published_to=form.published_to or None,
-            publishers=[form.publisher] if form.publisher else [],
+            publishers=list(form.publishers),
         )
-        return AskRequest(question=form.question, filters=filters)
+        history = [Turn(role="user", content=form.after)] if form.after else []
+        return AskRequest(question=form.question, history=history, filters=filters, dates=form.dates)
     except ValidationError as error:
-        raise RequestValidationError([{**found, "loc": ("body", *found["loc"])} for found in error.errors()]) from None
+        raise _refused(error) from None
 
 
 def page_routes(site: Site) -> APIRouter:
@@ -89,6 +132,12 @@ def page_routes(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     router.add_api_route("/", site.home, methods=["GET"])
     router.add_api_route("/articles/{article_id}", site.article, methods=["GET"])
+    router.add_api_route("/a/{answer_id}.md", site.markdown, methods=["GET"])
+    router.add_api_route("/a/{answer_id}", site.answer, methods=["GET"])
+    if site.api.records.sharing:
+        router.add_api_route("/a/{answer_id}/share", site.share, methods=["POST"])
+    if site.api.records.feedback:
+        router.add_api_route("/a/{answer_id}/feedback", site.rate, methods=["POST"])
     router.add_api_route("/problems", site.problems, methods=["GET"])
     router.add_api_route("/problems/{slug}", site.problem, methods=["GET"])
     router.add_api_route("/docs", site.docs, methods=["GET"])

@@ -1,4 +1,7 @@
-// Elements are made here and only here: text goes in as text nodes, so nothing that was written elsewhere is markup.
+// What the other scripts share. Text goes in as text nodes; what the server rendered comes in as a document of its own,
+// in which nothing runs, and its elements are moved over: no script ever makes markup of a string.
+
+export const $ = (id) => document.getElementById(id);
 
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -10,17 +13,17 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-  "November", "December"];
+export const plural = (count, noun) => `${Number(count).toLocaleString("en")} ${noun}${Number(count) === 1 ? "" : "s"}`;
 
-// In the zone of the source, as the server writes it: parsing it as a Date would move it to the reader's zone.
-export function readableDate(value) {
-  const match = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}:\d{2}))?/.exec(value ?? "");
-  if (!match || !MONTHS[match[2] - 1]) return value ?? "";
-  const day = `${Number(match[3])} ${MONTHS[match[2] - 1]} ${match[1]}`;
-  return match[4] ? `${day}, ${match[4]}` : day;
-}
-
-export function plural(count, noun) {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+// The page at a path of this server, whatever its status; rejects when the server cannot be reached.
+export function load(path) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.responseType = "document";
+    request.open("GET", path);
+    request.setRequestHeader("Accept", "text/html");
+    request.onload = () => resolve(request.response);
+    request.onerror = reject;
+    request.send();
+  });
 }

@@ -1,134 +1,114 @@
-// The source panel: the whole article, opened at the cited sentence. Offsets count code points, JavaScript's strings
-// count UTF-16 units: the text is cut as an array of code points.
+// The source panel: the article's own page, moved in, opened at the cited sentence. Which sentences are marked, and
+// whether they still read as they did, the server has decided.
 
-import { el, readableDate } from "./dom.js";
+import { $, el, load } from "./dom.js";
 
-const panel = document.getElementById("panel");
-const desk = document.getElementById("main");
+const panel = $("panel");
+const desk = $("main");
+const body = panel.querySelector(".panel-body");
+const steps = panel.querySelectorAll("[data-step]");
 let opener = null;
+let path = "";
+let page = "";
 let cited = [];
 let active = 0;
 let wanted = 0;
 
-function paragraphs(article) {
-  const points = Array.from(article.text);
-  const cut = (start, end) => points.slice(start, end).join("");
-  const found = [[]];
-  const between = (text) => text.split("\n\n").forEach((part, count) => {
-    if (count) found.push([]);
-    if (part) found.at(-1).push(part);
+const address = () => path + (cited[active] ? `#${cited[active].id}` : "");
+
+// The citation of the answer that leads to the active sentence.
+export function citation() {
+  const exchange = opener?.closest(".exchange");
+  const chip = exchange && [...exchange.querySelectorAll("a.chip")].find((node) => node.getAttribute("href") === address());
+  return chip && { id: exchange.dataset.id, n: chip.textContent, original: chip.dataset.original };
+}
+
+export const link = () => new URL(address(), location.href).href;
+
+function show() {
+  steps.forEach((node) => {
+    node.hidden = cited.length < 2;
+    node.disabled = !cited[active + Number(node.dataset.step)];
   });
-  let at = 0;
-  for (const sentence of article.sentences) {
-    between(cut(at, sentence.start));
-    const text = cut(sentence.start, sentence.end);
-    const marked = cited.includes(sentence.index);
-    found.at(-1).push(el("span", { class: "sentence", "data-index": sentence.index }, marked ? el("mark", {}, text) : text));
-    at = sentence.end;
-  }
-  between(cut(at));
-  return found.filter((pieces) => pieces.length).map((pieces) => el("p", { dir: "auto" }, pieces));
-}
-
-function bar(article) {
-  const button = (label, text, action, disabled = false) => {
-    const node = el("button", { type: "button", "aria-label": label, title: label, disabled }, text);
-    node.addEventListener("click", action);
-    return node;
-  };
-  const page = article && `/articles/${encodeURIComponent(article.article_id)}?cite=${cited.join(",")}#s${cited[active]}`;
-  return el("div", { class: "panel-bar" },
-    article && cited.length > 1 ? [
-      button("Previous cited sentence", "‹", () => step(-1), active === 0),
-      el("span", {}, `Cited ${active + 1} of ${cited.length}`),
-      button("Next cited sentence", "›", () => step(1), active === cited.length - 1),
-    ] : null,
-    el("span", { class: "grow" }),
-    article ? el("a", { href: page }, "Page") : null,
-    article?.url ? el("a", { href: article.url, rel: "noopener noreferrer external" }, "Original") : null,
-    button("Close the source panel", "×", close));
-}
-
-function byline(article) {
-  const parts = [article.authors.length ? `By ${article.authors.join(", ")}` : "", article.publisher ?? "",
-    readableDate(article.published_at)].filter(Boolean);
-  return el("p", { class: "byline" }, parts.flatMap((part) => [el("span", {}, el("bdi", {}, part)), " "]));
-}
-
-function focusSentence() {
-  const body = panel.querySelector(".panel-body");
-  body.querySelectorAll(".sentence.active").forEach((node) => node.classList.remove("active"));
-  const sentence = body.querySelector(`.sentence[data-index="${cited[active]}"]`);
-  if (!sentence) return;
-  sentence.classList.add("active");
-  const offset = sentence.getBoundingClientRect().top - body.getBoundingClientRect().top;
-  body.scrollTop += offset - body.clientHeight / 3;
+  $("place").textContent = cited.length > 1 ? `Cited ${active + 1} of ${cited.length}` : "";
+  if ($("dispute")) $("dispute").hidden = !citation();
+  $("link").hidden = $("alone").hidden = !page;
+  $("alone").href = address();
+  $("original").href = citation()?.original || page;
+  $("original").hidden = !(citation()?.original || page.startsWith("http"));
+  panel.querySelector("output")?.remove();
+  body.querySelectorAll(".active").forEach((node) => node.classList.remove("active"));
+  if (!cited[active]) return;
+  cited[active].classList.add("active");
+  body.scrollTop += cited[active].getBoundingClientRect().top - body.getBoundingClientRect().top - body.clientHeight / 3;
 }
 
 function step(by) {
-  const next = active + by;
-  if (next < 0 || next >= cited.length) return;
-  active = next;
-  const old = panel.querySelector(".panel-bar");
-  const focused = old.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
-  old.replaceWith(bar(panel.article));
-  const again = focused && [...panel.querySelectorAll(".panel-bar button")].find((node) => node.getAttribute("aria-label") === focused);
-  (again && !again.disabled ? again : panel.querySelector("h2")).focus({ preventScroll: true });
-  focusSentence();
+  if (!cited[active + by]) return;
+  active += by;
+  show();
+  if (document.activeElement.disabled || document.activeElement === document.body) {
+    body.querySelector("h2").focus({ preventScroll: true });
+  }
 }
 
-function show(article) {
-  panel.article = article;
-  const heading = el("h2", { tabindex: "-1", dir: "auto" }, article.title || "Untitled");
-  panel.replaceChildren(bar(article), el("div", { class: "panel-body", tabindex: "0", role: "region",
-    "aria-label": "Article text" }, heading, byline(article), el("div", { class: "text" }, paragraphs(article))));
+function fill(story, target, quote) {
+  const title = story.querySelector("h1");
+  const heading = el("h2", { tabindex: "-1", dir: "auto" }, title.textContent);
+  title.replaceWith(heading);
+  const original = story.querySelector("a[rel]");
+  page = original?.href ?? path;
+  original?.parentElement.remove();
+  story.querySelector(".marked")?.remove();
+  body.replaceChildren(...document.adoptNode(story).childNodes);
+  const place = [...body.querySelectorAll(".sentence")].find((node) => node.id === target);
+  cited = [...body.querySelectorAll("mark")].map((node) => node.parentElement);
+  // A quote that is no longer there is shown as it was; what stands in its place is not pointed at.
+  if (quote && !cited.includes(place)) heading.after(el("p", { class: "note" }, "It read when it was cited: ", el("q", { dir: "auto" }, quote)));
+  else if (place && !cited.includes(place)) cited = [place];
+  active = Math.max(0, cited.indexOf(place));
   heading.focus({ preventScroll: true });
-  focusSentence();
 }
 
 function say(text) {
-  panel.article = null;
-  panel.replaceChildren(bar(null), el("div", { class: "panel-body" }, el("p", { class: "muted" }, text)));
+  page = "";
+  cited = [];
+  body.replaceChildren(el("p", { class: "muted" }, text));
 }
 
-export function isOpen() {
-  return !panel.hidden;
-}
+export const isOpen = () => !panel.hidden;
 
-export async function open(link) {
+export async function open(chosen) {
   const turn = ++wanted;
   opener?.removeAttribute("aria-expanded");
-  opener = link;
+  opener = chosen;
   opener.setAttribute("aria-expanded", "true");
-  const sentence = Number(link.dataset.sentence);
-  cited = (link.dataset.cited || link.dataset.sentence).split(",").map(Number).sort((a, b) => a - b);
-  active = Math.max(0, cited.indexOf(sentence));
+  const [before, target] = opener.getAttribute("href").split("#");
+  path = before;
   panel.hidden = false;
   desk.classList.add("open");
   say("Opening the article…");
-  try {
-    const response = await fetch(`/v1/articles/${encodeURIComponent(link.dataset.article)}`);
-    const body = await response.json();
-    if (turn !== wanted) return;
-    if (response.ok) show(body);
-    else say(`${body.title}. ${body.detail}`);
-  } catch {
-    if (turn === wanted) say("The server cannot be reached.");
-  }
+  show();
+  const found = await load(path).catch(() => null);
+  if (turn !== wanted) return;
+  if (found) fill(found.querySelector("main article") ?? found.querySelector("main"), target, opener.dataset.quote);
+  else say("The server cannot be reached.");
+  show();
 }
 
 export function close() {
   wanted += 1;
   panel.hidden = true;
-  panel.replaceChildren();
   desk.classList.remove("open");
   opener?.removeAttribute("aria-expanded");
-  opener?.focus();
+  (opener?.isConnected ? opener : $("q")).focus();
   opener = null;
 }
 
-panel?.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !panel.article) return;
+steps.forEach((node) => node.addEventListener("click", () => step(Number(node.dataset.step))));
+$("shut").addEventListener("click", close);
+panel.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "n") step(1);
   if (event.key === "p") step(-1);
 });

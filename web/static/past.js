@@ -1,0 +1,48 @@
+// What was asked in this browser, newest first: kept here and nowhere else.
+
+import { $, el } from "./dom.js";
+
+const KEY = "asked";
+const MOST = 100;
+const dialog = $("history");
+const list = dialog.querySelector("ul");
+
+function kept() {
+  try {
+    const found = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    return Array.isArray(found) ? found.filter((entry) => typeof entry?.query === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+function keep(entries) {
+  try { localStorage.setItem(KEY, JSON.stringify(entries.slice(0, MOST))); } catch { /* a browser that keeps nothing */ }
+}
+
+export function add(query) {
+  keep([{ query: String(query), at: Date.now() }, ...kept().filter((entry) => entry.query !== String(query))]);
+}
+
+function show() {
+  const entries = kept();
+  list.replaceChildren(...entries.map(({ query, at }) => {
+    const question = new URLSearchParams(query).get("q") ?? "";
+    const remove = el("button", { type: "button", class: "plain", "aria-label": `Delete ${question}` }, "×");
+    remove.addEventListener("click", () => {
+      keep(kept().filter((entry) => entry.query !== query));
+      show();
+      (list.querySelector("button") ?? dialog.querySelector("form button")).focus();
+    });
+    return el("li", {}, el("a", { href: `/?${query}`, "data-ask": true, dir: "auto" }, question),
+      el("span", { class: "byline" }, new Date(at).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })), remove);
+  }));
+  if (!entries.length) list.append(el("li", {}, "Nothing was asked yet."));
+  $("forget").hidden = !entries.length;
+}
+
+export function watch() {
+  $("past").hidden = false;
+  $("past").addEventListener("click", () => { show(); dialog.showModal(); });
+  $("forget").addEventListener("click", () => { keep([]); show(); });
+}

@@ -90,7 +90,6 @@ async function finish(exchange, reply, query) {
   const page = await load(`/a/${reply.id}`);
   const finished = document.adoptNode(page.querySelector(".exchange"));
   exchange.replaceWith(finished);
-  furnish(finished);
   const { sentences, sources, status } = finished.dataset;
   announce(status === "answered" ? `Answer ready: ${plural(sentences, "sentence")}, ${plural(sources, "source")}.` : "No answer found.");
   history.replaceState(null, "", `/?${query}`);
@@ -315,17 +314,12 @@ async function look() {
   }
 }
 
-function furnish(root) {
-  root.querySelectorAll("[data-copy]").forEach((node) => { node.hidden = false; });
-}
-
 $("stop").addEventListener("click", () => running?.abort());
 $("keys").hidden = false;
 $("keys").addEventListener("click", () => $("help").showModal());
 setInterval(look, 1000 * LOOK_SECONDS);
 document.addEventListener("visibilitychange", look);
 form.querySelector("[name=after]")?.remove();
-furnish(document);
 past.watch();
 card.watch(document);
 if (exchanges().length) past.add(location.search.slice(1));

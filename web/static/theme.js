@@ -1,25 +1,25 @@
 // Before the first paint: the theme that the reader chose here, else the system's.
-(() => {
+{
   const root = document.documentElement;
-  const kept = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
-  if (kept()) root.dataset.theme = kept();
-  addEventListener("DOMContentLoaded", () => {
+  const themes = ["system", "light", "dark"];
+  let theme = "system";
+  try { theme = localStorage.getItem("theme") ?? theme; } catch { /* a browser that keeps nothing */ }
+  const show = () => {
     const button = document.getElementById("theme");
-    const themes = ["system", "light", "dark"];
-    const show = () => {
-      const name = root.dataset.theme ?? "system";
-      button.setAttribute("aria-label", `Theme: ${name}`);
-      button.title = `Theme: ${name}`;
-      document.getElementById("theme-icon").setAttribute("href", `/static/icons.svg#${name}`);
-    };
-    button.addEventListener("click", () => {
-      const next = themes[(themes.indexOf(root.dataset.theme ?? "system") + 1) % 3];
-      if (next === "system") delete root.dataset.theme;
-      else root.dataset.theme = next;
-      try { localStorage.setItem("theme", root.dataset.theme ?? ""); } catch { /* not kept, then */ }
+    root.dataset.theme = theme;
+    if (!button) return;
+    button.title = `Theme: ${theme}`;
+    button.setAttribute("aria-label", button.title);
+    button.querySelector("use").setAttribute("href", `/static/icons.svg#${theme}`);
+    button.hidden = false;
+  };
+  show();
+  addEventListener("DOMContentLoaded", () => {
+    show();
+    document.getElementById("theme").addEventListener("click", () => {
+      theme = themes[(themes.indexOf(theme) + 1) % 3];
+      try { localStorage.setItem("theme", theme); } catch { /* not kept, then */ }
       show();
     });
-    show();
-    button.hidden = false;
   });
-})();
+}

@@ -99,6 +99,14 @@ def test_equal_input_gives_equal_scores_in_whatever_company(scorer: Scorer) -> N
     assert same(scorer, check(scorer, QUESTION, [DAM, DAM])[1], alone)
 
 
+def test_the_rows_can_be_left_before_the_last(scorer: Scorer) -> None:
+    rows = scorer.score(QUESTION, [DAM, *OTHERS])
+    first = next(rows)
+    rows.close()
+    assert same(scorer, first, check(scorer, QUESTION, [DAM])[0])
+    assert list(rows) == []
+
+
 def test_the_question_and_the_title_count(scorer: Scorer) -> None:
     (alone,) = check(scorer, QUESTION, [DAM])
     untitled = passage("", [sentence.text for sentence in DAM.sentences])

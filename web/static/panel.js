@@ -58,7 +58,7 @@ function fill(story, target, quote) {
   title.replaceWith(heading);
   const original = story.querySelector("a[rel]");
   page = original?.href ?? path;
-  original?.parentElement.remove();
+  original?.remove();
   story.querySelector(".marked")?.remove();
   body.replaceChildren(...document.adoptNode(story).childNodes);
   const place = [...body.querySelectorAll(".sentence")].find((node) => node.id === target);

@@ -35,7 +35,7 @@ function show() {
       (list.querySelector("button") ?? dialog.querySelector("form button")).focus();
     });
     return el("li", {}, el("a", { href: `/?${query}`, "data-ask": true, dir: "auto" }, question),
-      el("span", { class: "byline" }, new Date(at).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })), remove);
+      el("span", { class: "byline" }, new Date(at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })), remove);
   }));
   if (!entries.length) list.append(el("li", {}, "Nothing was asked yet."));
   $("forget").hidden = !entries.length;

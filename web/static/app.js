@@ -17,6 +17,10 @@ const TURNS = 3;
 let running = null;
 
 const exchanges = () => [...log.querySelectorAll(".exchange[data-address]")];
+const focusOn = (exchange) => {
+  exchange.firstElementChild.tabIndex = -1;
+  exchange.firstElementChild.focus({ preventScroll: true });
+};
 const announce = (text) => { $("status").textContent = text; };
 
 function busy(on) {
@@ -42,7 +46,8 @@ function conversation(query) {
   if (!query.has("after")) return [];
   const turns = exchanges().filter((node) => node.dataset.status === "answered").slice(-TURNS).flatMap((node) => [
     { role: "user", content: node.dataset.asked }, { role: "assistant", content: said(node) }]);
-  return turns.length ? turns : [{ role: "user", content: query.get("after") }];
+  const [before] = turns.slice(-2);
+  return before?.content === query.get("after") ? turns : [{ role: "user", content: query.get("after") }];
 }
 
 function request(query) {
@@ -53,7 +58,7 @@ function request(query) {
 // The line that says what is being done, and for how long already.
 function working() {
   const started = performance.now();
-  let text = `Searching ${plural(main.dataset.articles, "article")}`;
+  let text = "Searching";
   const line = el("p", { class: "working" });
   const show = () => {
     const seconds = Math.floor((performance.now() - started) / 1000);
@@ -89,7 +94,9 @@ function draft(line) {
 async function finish(exchange, reply, query) {
   const page = await load(`/a/${reply.id}`);
   const finished = document.adoptNode(page.querySelector(".exchange"));
+  const held = exchange.contains(document.activeElement);
   exchange.replaceWith(finished);
+  if (held) focusOn(finished);
   const { sentences, sources, status } = finished.dataset;
   announce(status === "answered" ? `Answer ready: ${plural(sentences, "sentence")}, ${plural(sources, "source")}.` : "No answer found.");
   history.replaceState(null, "", `/?${query}`);
@@ -144,6 +151,7 @@ async function ask(query) {
   const write = draft(line);
   log.append(exchange);
   exchange.scrollIntoView({ block: "start" });
+  if (document.activeElement === document.body) focusOn(exchange);
   busy(true);
   announce("Searching");
   let ended = false;

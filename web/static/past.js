@@ -2,14 +2,13 @@
 
 import { $, el } from "./dom.js";
 
-const KEY = "asked";
 const MOST = 100;
 const dialog = $("history");
 const list = dialog.querySelector("ul");
 
 function kept() {
   try {
-    const found = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    const found = JSON.parse(localStorage.getItem("asked") ?? "[]");
     return Array.isArray(found) ? found.filter((entry) => typeof entry?.query === "string") : [];
   } catch {
     return [];
@@ -17,7 +16,7 @@ function kept() {
 }
 
 function keep(entries) {
-  try { localStorage.setItem(KEY, JSON.stringify(entries.slice(0, MOST))); } catch { /* a browser that keeps nothing */ }
+  try { localStorage.setItem("asked", JSON.stringify(entries.slice(0, MOST))); } catch { /* a browser that keeps nothing */ }
 }
 
 export function add(query) {

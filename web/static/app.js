@@ -83,7 +83,6 @@ function draft(line) {
     if (name === "ask.sources") {
       line.after(el("ul", { class: "reading muted" }, data.sources.slice(0, 3).map((source) => el("li", { dir: "auto" }, source.title))));
     } else if (name === "answer.delta") at(data.segment).firstChild.append(data.text);
-    else if (name === "answer.replace") at(data.segment).firstChild.textContent = data.text;
     else if (name === "answer.citation") {
       at(data.segment).append(el("sup", { class: "cite" }, el("span", { class: "chip" }, data.citation.n)));
     }
@@ -190,14 +189,8 @@ function tell(node, text) {
   place.append(el("output", {}, text));
 }
 
-async function copy(node, text, done) {
-  try {
-    await navigator.clipboard.writeText(text);
-    tell(node, done);
-  } catch {
-    tell(node, text); // not allowed outside https and loopback: shown, to be copied by hand
-  }
-}
+// Outside https and loopback nothing may be copied: it is shown, to be copied by hand.
+const copy = async (node, text, done) => tell(node, await navigator.clipboard?.writeText(text).then(() => done, () => text) ?? text);
 
 async function post(path, data, node) {
   const response = await fetch(path, { method: "POST", body: data, headers: { Accept: "text/html" } }).catch(() => null);

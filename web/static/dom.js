@@ -5,11 +5,8 @@ export const $ = (id) => document.getElementById(id);
 
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) node.setAttribute(name, "");
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, String(value));
-  }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value === true ? "" : value);
+  node.append(...children.flat());
   return node;
 }
 

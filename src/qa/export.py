@@ -15,7 +15,7 @@ __all__ = ["answer_markdown", "escape", "file_name"]
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>&~|^$@=]|:(?=//)|(?<=[Ww])\.")
 """What begins emphasis, code, links, tags, entities, tables, footnotes, mathematics, mentions and bare addresses."""
-_OPENING = re.compile(r"^(\s*)(\d*)([#+\-:%().])")
+_OPENING = re.compile(r"^\d+(?=[.)])|^(?=[#+\-:%(])")
 """What begins a heading, a list, a rule or a definition, at the start of a paragraph only."""
 _NAME = 60
 """Longest file name, in code points."""
@@ -60,8 +60,8 @@ def _link(title: str, url: str) -> str:
 
 def escape(text: str) -> str:
     """Markdown that renders as this text, on one line."""
-    line = text.replace("\n", " ")
-    return _OPENING.sub(r"\1\2\\\3", _SPECIAL.sub(r"\\\g<0>", line))
+    line = text.replace("\n", " ").strip()
+    return _OPENING.sub(r"\g<0>\\", _SPECIAL.sub(r"\\\g<0>", line))
 
 
 def file_name(question: str) -> str:

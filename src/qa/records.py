@@ -26,6 +26,7 @@ from qa.contract import (
     AnswerText,
     AskRequest,
     CitationOut,
+    Day,
     FeedbackReply,
     FeedbackRequest,
     FiltersIn,
@@ -98,7 +99,7 @@ class Rating(BaseModel):
     question: str
     resolved_question: str | None
     filters: FiltersIn
-    as_of: str | None
+    as_of: Day | None
     dates: bool
     generation: int
     status: str

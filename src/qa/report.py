@@ -108,6 +108,8 @@ MEASURES: Mapping[str, Measure] = {
         Measure("false_refusal", better="lower", counts=True),
         Measure("right.answered", counts=True),
         Measure("right.kept", counts=True),
+        Measure("liked.kept", counts=True),
+        Measure("disliked.kept", better="lower", counts=True),
         Measure("auroc.answerable", statistic=auroc),
         Measure("auroc.right", statistic=auroc),
         Measure("aurc", better="lower", statistic=aurc),

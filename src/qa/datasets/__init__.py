@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qa.datasets.base import Dataset, Evaluated, Request
+from qa.datasets.feedback import evaluate_feedback
 from qa.datasets.fever import evaluate_fever
 from qa.datasets.multirc import evaluate_multirc
 from qa.datasets.questions import evaluate_starter, evaluate_swapped
@@ -23,6 +24,7 @@ DATASETS: dict[str, Dataset] = {
     "fever": evaluate_fever,
     "out-of-corpus": evaluate_out_of_corpus,
     "swapped": evaluate_swapped,
+    "feedback": evaluate_feedback,
 }
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from qa.lexical import STOP_WORDS, terms
 from qa.times import find_times
@@ -25,10 +26,71 @@ LONGEST_QUESTION = 2000
 """Code points of an earlier question that are read, and of the result."""
 LONGEST_ANSWER = 500
 """Code points of an answer that are read: its first sentences name whom it is about."""
-LONGEST_TOPIC = 200
+LONGEST_TOPIC = 100
 """Code points of what is put in brackets."""
-FEW_TERMS = 3
+LONGEST_SUBJECT = 8
+"""Words of what a question asks the meaning of."""
+FEW_TERMS = 2
 """A question without a name and with no more content words than these carries the conversation on."""
+
+
+_Span = tuple[int, int]
+
+_EVER = date(2999, 12, 31)
+"""The day that a question is asked on, so that no time lies ahead: only their places matter here."""
+_PERSON = frozenset({"he", "him", "his", "she", "her"})
+_THING = frozenset({"it", "its"})
+_GROUP = frozenset({"they", "them", "their"})
+_PRONOUNS = _PERSON | _THING | _GROUP
+_POSSESSIVE = frozenset({"his", "its", "their"})
+_COMPARING = frozenset({"one", "ones", "else", "other", "others", "another", "same", "both", "former", "latter", "more",
+                        "such", "then", "similar"})  # fmt: skip
+_ARTICLES = frozenset({"a", "an", "the"})
+_AUXILIARIES = frozenset({"am", "is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could",
+                          "will", "would", "shall", "should", "may", "might", "must"})  # fmt: skip
+_PREPOSITIONS = frozenset({"in", "on", "at", "by", "for", "from", "to", "of", "with", "about", "against", "after",
+                           "before", "during", "since", "until", "near", "between", "among", "like"})  # fmt: skip
+_WHO = frozenset({"who", "whom", "whose", "which"})
+_WH = _WHO | {"what", "when", "where", "why", "how"}
+_MEASURES = frozenset({"many", "much", "long", "far", "often", "old", "big", "large", "exactly", "so", "not", "come"})
+_OPENERS = frozenset({"name", "tell", "explain", "describe", "list", "give", "show", "find", "compare", "please",
+                      "define", "summarize", "mention"})  # fmt: skip
+_IDLE = frozenset({"known", "know", "happen", "happened", "happening", "going", "behind", "say", "said", "way", "ok",
+                   "okay"})  # fmt: skip
+_ASKING = STOP_WORDS | _OPENERS | _AUXILIARIES | _MEASURES | _IDLE
+"""Words that a question can have without being about anything."""
+_PARTICLES = frozenset({"away", "off", "up", "down", "out", "back"})
+_RELATIVE = frozenset({"who", "that", "which", "whose", "with", "in", "of"})
+_JOINTS = frozenset({"of", "de", "del", "della", "di", "da", "la", "le", "van", "von", "der", "den", "bin", "al",
+                     "el", "&"})  # fmt: skip
+"""Small words inside a name."""
+
+_ENDING = " ?!.,;:"
+_WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
+_ABOUT = re.compile(r"\s*\(about: (?P<topic>.*)\)$")
+_LEAD = re.compile(
+    r"(?:(?:and|but|or|so|then|also|ok|okay|well)\b[\s,]*)*(?P<about>(?:what|how)\s+(?:about|of)\b\s*)?", re.IGNORECASE
+)
+_DEFINITION = re.compile(
+    r"(?:(?:what|who)\s+(?:is|are|was|were)|(?:(?:can|could)\s+you\s+)?(?:please\s+)?"
+    r"(?:tell\s+me\s+(?:more\s+)?about|explain|describe))\s+(?P<subject>.+)",
+    re.IGNORECASE,
+)
+_EVENT = re.compile(r"\b(?:happen|occur|take place|took place|do(?:ing|ne)? (?:it|that|this)\b)", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
+_CLAUSE_END = re.compile(r"[,.;:?!](?=\s)|\b(?:and|but|or|if|because|when|while|since|so)\b", re.IGNORECASE)
+_PLURAL = re.compile(r"[^\W_]{3,}s\b")
+_BEFORE_NOUN = re.compile(rf"\b(?:{'|'.join(sorted(_PREPOSITIONS))}|is|are|was|were) the $", re.IGNORECASE)
+_SILENT = (
+    re.compile(r"“[^“”]*”|\"[^\"]*\"|‘[^‘’]*’(?!\w)|(?<!\w)'[^']*'(?!\w)"),
+    re.compile(
+        r"\bit\s+(?:(?:\w+\s+){1,3}(?:that|to|for|if|when|whether)|take|takes|took|mean|means|rain|snow)\b"
+        r"|\bit\s+like\s+(?:to|in|for)\b",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\b(?:that|this)\s+(?:means?|case)\b", re.IGNORECASE),
+)
+"""Words that point nowhere: quoted ones, "is it true that", "how long does it take", "in that case"."""
 
 
 def standalone(question: str, history: Sequence[Turn]) -> str | None:
@@ -45,15 +107,47 @@ def standalone(question: str, history: Sequence[Turn]) -> str | None:
                 said.append(_Exchange(_resolve(asked, said) or asked))
         elif said:
             said[-1] = _Exchange(said[-1].question, " ".join(turn.content[:LONGEST_ANSWER].split()))
-    return _resolve(question, said)
+    resolved = _resolve(question, said)
+    if resolved is not None and _resolve(resolved, said) is not None:
+        resolved = _bracketed(question, said)  # A name alone did not make it plain.
+    return None if resolved is None or len(resolved) > LONGEST_QUESTION else resolved
 
 
-@dataclass(frozen=True, slots=True)
 class _Exchange:
-    """An earlier question as it was understood, and the beginning of its answer."""
+    """An earlier question as it was understood, and the beginning of its answer.
 
-    question: str
-    answer: str = ""
+    `main` is the question without its brackets and `topic` what stands in them; `named` are the names in it.
+    """
+
+    def __init__(self, question: str, answer: str = "") -> None:
+        self.question = question
+        self.answer = answer
+        found = _ABOUT.search(question)
+        self.main = question[: found.start()] if found else question
+        self.topic = found["topic"] if found else ""
+        self.named = _distinct(question)
+        self.answer_named = [name for name in _distinct(answer) if name not in self.named]
+
+    def about(self) -> str:
+        """What it is about: what stands in brackets, or the question without the words that ask."""
+        topic = self.topic or self.subject()
+        if not topic:
+            main = next((s for s in reversed(_SENTENCE_END.split(self.main)) if terms(s)), self.main)
+            first = next((w for w in _words(main) if w.low not in _ASKING), None)
+            topic = main[first.start :].rstrip(_ENDING) if first else ""
+        return topic if len(topic) <= LONGEST_TOPIC else topic[:LONGEST_TOPIC].rpartition(" ")[0]
+
+    def subject(self) -> str:
+        """What it asks the meaning of: ``the Three Rivers team`` of "What is the Three Rivers team?"."""
+        match = _DEFINITION.fullmatch(self.main)
+        words = _words(match["subject"]) if match else []
+        if not match or not 0 < len(words) <= LONGEST_SUBJECT or any(w.low in _AUXILIARIES | _WH for w in words):
+            return ""
+        # Without an article it may be no noun: "What was seized from Hydra?", "What is going on?"
+        noun = words[0].text[0].isupper() or words[0].low in _ARTICLES
+        if not noun and any(w.low in STOP_WORDS | _IDLE or w.low.endswith(("ed", "ing")) for w in words):
+            return ""
+        return match["subject"].rstrip(_ENDING) if terms(match["subject"]) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,48 +161,10 @@ class _Word:
         return self.text.lower()
 
 
-_Span = tuple[int, int]
-
-_EVER = date(2999, 12, 31)
-"""Only where expressions of time stand matters here, so that none may lie ahead."""
-_PERSON = frozenset({"he", "him", "his", "she", "her"})
-_THING = frozenset({"it", "its"})
-_GROUP = frozenset({"they", "them", "their"})
-_POSSESSIVE = frozenset({"his", "its", "their"})
-_OTHERS = frozenset({"one", "ones", "else", "other", "others", "another", "same", "both", "former", "latter", "more",
-                     "such", "then", "similar"})  # fmt: skip
-"""Words that compare with what was said before."""
-_AUXILIARIES = frozenset({"am", "is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could",
-                          "will", "would", "shall", "should", "may", "might", "must"})  # fmt: skip
-_WH = frozenset({"who", "whom", "whose", "what", "which", "when", "where", "why", "how"})
-_MEASURES = frozenset({"many", "much", "long", "far", "often", "old", "big", "large", "exactly", "so", "not", "come"})
-_PREPOSITIONS = frozenset({"in", "on", "at", "by", "for", "from", "to", "of", "with", "about", "against", "after",
-                           "before", "during", "since", "until", "near", "between", "among", "like"})  # fmt: skip
-_OPENERS = frozenset({"name", "tell", "explain", "describe", "list", "give", "show", "find", "compare", "please",
-                      "define", "summarize", "mention"})  # fmt: skip
-_JOINTS = frozenset({"of", "de", "del", "della", "di", "da", "la", "le", "van", "von", "der", "den", "bin", "al",
-                     "el", "&"})  # fmt: skip
-_EVENT = re.compile(r"\b(?:happen|occur|take place|took place|start|begin|began|end|over)", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
-_LEAD = re.compile(
-    r"(?:(?:and|but|or|so|then|also|ok|okay|well)\b[\s,]*)*(?P<about>(?:what|how)\s+(?:about|of)\b\s*)?", re.IGNORECASE
-)
-_ABOUT = re.compile(r"\s*\(about: (?P<topic>.*)\)$", re.DOTALL)
-_EXPLETIVE = re.compile(
-    r"\bit\s+(?:(?:\w+\s+){1,3}(?:that|to|for|if|when|whether)|take|takes|took|mean|means|rain|snow)\b|"
-    r"\bit\s+like\s+(?:to|in|for)\b",
-    re.IGNORECASE,
-)
-_QUOTED = re.compile(r"“[^“”]*”|\"[^\"]*\"|‘[^‘’]*’(?!\w)|(?<!\w)'[^']*'(?!\w)")
-
-
 def _resolve(question: str, said: Sequence[_Exchange]) -> str | None:
     if not said or _ABOUT.search(question):
         return None
-    result = _fragment(question, said[-1]) or _pointed(question, said)
-    if result is None or len(result) > LONGEST_QUESTION or result == question:
-        return None
-    return result
+    return _fragment(question, said[-1]) or _pointed(question, said)
 
 
 def _words(text: str) -> list[_Word]:
@@ -178,31 +234,8 @@ def _opens(text: str, at: int) -> bool:
     return not before or before[-1] in ".?!:"
 
 
-def _split(question: str) -> tuple[str, str]:
-    """A question and what stands in its brackets."""
-    found = _ABOUT.search(question)
-    return (question[: found.start()], found["topic"]) if found else (question, "")
-
-
-def _topic(exchange: _Exchange) -> str:
-    """What an exchange is about: what stands in brackets, or the question without the words that ask."""
-    main, topic = _split(exchange.question)
-    if topic:
-        return topic
-    sentences = [s for s in re.split(r"(?<=[.?!])\s+", main) if terms(s)]
-    main = sentences[-1] if sentences else main
-    words = _words(main)
-    first = next((w for w in words if w.low not in STOP_WORDS and w.low not in _OPENERS | _AUXILIARIES | _MEASURES), None)
-    if first is None:
-        return ""
-    topic = main[first.start :].rstrip(" ?!.,;:")
-    if len(topic) > LONGEST_TOPIC:
-        topic = topic[:LONGEST_TOPIC].rpartition(" ")[0]
-    return topic
-
-
 def _bracketed(question: str, said: Sequence[_Exchange]) -> str | None:
-    topic = next(filter(None, map(_topic, reversed(said))), "")
+    topic = next(filter(None, (exchange.about() for exchange in reversed(said))), "")
     return f"{question} (about: {topic})" if topic else None
 
 
@@ -217,11 +250,9 @@ def _fragment(question: str, last: _Exchange) -> str | None:
         return _bracketed(question, [last])
     if len(words) > 6 or words[0].low in _WH | _AUXILIARIES | _OPENERS:
         return None
-    asked, topic = _split(last.question)
-    behind = f" (about: {topic})" if topic else ""
-    changed = _with_time(rest, asked) or _with_name(rest, words, asked)
+    changed = _with_time(rest, last.main) or _with_name(rest, words, last.main)
     if changed:
-        return changed + behind
+        return changed + last.question[len(last.main) :]
     return _bracketed(question, [last]) if lead and lead["about"] and not _names(rest) else None
 
 
@@ -255,88 +286,135 @@ def _with_name(rest: str, words: Sequence[_Word], asked: str) -> str | None:
         old = [span for span in old if re.search(rf"\b{preposition}\s+(?:the\s+)?$", asked[: span[0]], re.IGNORECASE)]
         if not old:
             return _added(asked, rest)
+    old = [(start, end) for start, end in old if _shape(asked[start:end]) == _shape(name)]
     if len(old) != 1:
         return None
     start, end = old[0]
     return asked[:start] + name + asked[end:]
 
 
+def _shape(name: str) -> tuple[bool, int]:
+    """What names of the same kind share: whether they are initials, and how many words they have."""
+    return name.isupper(), len(name.split())
+
+
 def _added(asked: str, more: str) -> str:
     body = asked.rstrip(" ?!.")
-    return f"{body} {more}{asked[len(body):].strip() or '?'}"
+    return f"{body} {more}{asked[len(body) :].strip() or '?'}"
 
 
 def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
-    """A question with words that point back, or too few of its own to be asked alone."""
-    known = frozenset(
-        word.low
-        for exchange in said
-        for text in (exchange.question, exchange.answer)
-        for start, end in _names(text)
-        for word in _words(text[start:end])
-    )
+    """A question with words that point back, or with too few of its own to be asked alone."""
+    last = said[-1]
+    known = frozenset(w.low for exchange in said for n in exchange.named + exchange.answer_named for w in _words(n))
+    known -= STOP_WORDS
     names = _names(question, known)
-    own = {w.low for w in _words(question)} & known - STOP_WORDS
-    first_name = min((start for start, _ in names), default=len(question))
-    masked = [m.span() for pattern in (_QUOTED, _EXPLETIVE) for m in pattern.finditer(question)] + _times(question)
-    words = [w for w in _words(question)]
-    for index, word in enumerate(words):
-        if word.start > first_name:
-            break
-        if _within(word, masked) or word.low not in _PERSON | _THING | _GROUP:
-            continue
-        name = None if _EVENT.search(question) and word.low == "it" else _antecedent(word.low, said)
-        if name is None:
-            return _bracketed(question, said)
-        following = words[index + 1] if index + 1 < len(words) else None
-        owns = word.low in _POSSESSIVE or (word.low == "her" and following and following.low not in STOP_WORDS)
-        if owns:
-            name += "’" if name.endswith("s") else "’s"
-        return question[: word.start] + name + question[word.end :]
-    if any(_demonstrative(words, index) for index, w in enumerate(words) if not _within(w, masked)):
-        return _bracketed(question, said)
-    if names or own:
-        return None
-    if any(w.low in _OTHERS for w in words if not _within(w, masked)):
-        return _bracketed(question, said)
-    if _definite(words, said) or len(set(terms(question))) <= FEW_TERMS:
-        return _bracketed(question, said)
-    return None
-
-
-def _antecedent(pronoun: str, said: Sequence[_Exchange]) -> str | None:
-    """The name that a pronoun stands for, where it can be only one."""
-    for exchange in reversed(said):
-        asked, _ = _split(exchange.question)
-        in_question = list(dict.fromkeys(asked[a:b] for a, b in _names(asked)))
-        in_answer = [n for n in dict.fromkeys(exchange.answer[a:b] for a, b in _names(exchange.answer)) if n not in in_question]
-        opening = next((w.low for w in _words(asked)), "")
-        if pronoun in _PERSON:
-            order = in_answer + in_question if opening in ("who", "whom", "which", "whose") else in_question + in_answer
-            people = [n for n in order if " " in n and not any(w.isupper() for w in n.split())]
-            if people or in_question:
-                return (people or in_question)[0]
-            continue
-        if len(in_question) == 1:
-            return in_question[0]
-        return None
-    return None
-
-
-def _demonstrative(words: Sequence[_Word], index: int) -> bool:
-    word = words[index].low
-    before = words[index - 1].low if index else ""
-    after = words[index + 1].low if index + 1 < len(words) else ""
-    if word in ("this", "these"):
-        return True
-    if word == "those":
-        return after not in ("who", "that", "which", "whose", "with", "in", "of")
-    return word == "that" and (not before or before in _AUXILIARIES | _PREPOSITIONS) or (word == "that" and not after)
-
-
-def _definite(words: Sequence[_Word], said: Sequence[_Exchange]) -> bool:
-    """Whether "the" stands before a word that was said before."""
-    heard = {term for exchange in said for term in terms(f"{exchange.question} {exchange.answer}")}
-    return any(
-        word.low == "the" and heard.intersection(terms(following.text)) for word, following in zip(words, words[1:])
+    silent = [match.span() for pattern in _SILENT for match in pattern.finditer(question)] + _times(question)
+    words = [word for word in _words(question) if not _within(word, silent)]
+    # Behind a name of its own, or a clause or sentence that tells of something, a pronoun points there.
+    name_end, clause_end, sentence_end = (
+        names[0][0] if names else len(question),
+        _first_end(question, words, _CLAUSE_END),
+        _first_end(question, words, _SENTENCE_END),
     )
+    for index, word in enumerate(words):
+        after = words[index + 1] if index + 1 < len(words) else None
+        free = word.start < name_end or (after is None and word.start < clause_end)
+        if not free or word.start > sentence_end:
+            continue
+        if word.low in _PRONOUNS and word.start < clause_end:
+            if word.low != "their" or not _PLURAL.search(question[: word.start]):
+                return _replaced(question, word, after, said, alone=word.start < name_end)
+        elif _demonstrative(word, words[index - 1] if index else None, after):
+            return _bracketed(question, said)
+    if names or clause_end < len(question):
+        return None
+    if any(word.low in _COMPARING for word in words) or _repeats(words, last):
+        return _bracketed(question, said)
+    if any(word.low in known for word in words):
+        return None
+    new = _DEFINITION.fullmatch(question) and not re.search(r"\bthe\b", question, re.IGNORECASE)
+    own = {term for word in words if word.low not in _ASKING for term in terms(word.text)}
+    few = FEW_TERMS if last.named else 0
+    return _bracketed(question, said) if len(own) <= few and not new else None
+
+
+def _first_end(question: str, words: Sequence[_Word], end: re.Pattern[str]) -> int:
+    """Where the first clause or sentence with a word of its own ends; the length of the question if none does."""
+    telling = next((word.end for word in words if word.low not in _ASKING), len(question))
+    match = end.search(question, telling)
+    return match.start() if match else len(question)
+
+
+def _replaced(
+    question: str, pronoun: _Word, after: _Word | None, said: Sequence[_Exchange], *, alone: bool
+) -> str | None:
+    """The question with a name for the pronoun; in brackets where it may stand for more than a name."""
+    event = pronoun.low in _THING and _EVENT.search(question)
+    name = None if event else _antecedent(pronoun.low, said[-1]) if alone else said[-1].subject()
+    if not name:
+        return _bracketed(question, said)
+    if pronoun.low in _POSSESSIVE or (pronoun.low == "her" and after and after.low not in STOP_WORDS):
+        name += "’" if name.endswith("s") else "’s"
+    before = question[: pronoun.start]
+    return before + (name if before else name[0].upper() + name[1:]) + question[pronoun.end :]
+
+
+def _antecedent(pronoun: str, last: _Exchange) -> str | None:
+    """What a pronoun stands for, where it can be only one."""
+    subject = last.subject()
+    if subject or last.topic:
+        return None if last.topic else subject
+    if pronoun in _PERSON:
+        people = [name for name in last.named if _full_name(name)]
+        if next((w.low for w in _words(last.main)), "") in _WHO:
+            people += [name for name in last.answer_named if _full_name(name)]
+        return people[0] if len(people) == 1 else None
+    if len(last.named) != 1:
+        return None
+    # Where the question has things besides the name, the pronoun may stand for one of them.
+    named = set(terms(last.named[0]))
+    timed = {term for start, end in _times(last.main) for term in terms(last.main[start:end])}
+    others = {t for w in _words(last.main) if w.low not in _ASKING for t in terms(w.text)} - named - timed
+    return _phrase(last.named[0], last.main) if len(others) <= 1 else None
+
+
+def _distinct(text: str) -> list[str]:
+    """The names in a text, each once."""
+    return list(dict.fromkeys(text[start:end] for start, end in _names(text)))
+
+
+def _phrase(name: str, text: str) -> str:
+    """A name with its article, and with the noun that it belongs to where nothing follows: ``the LockBit group``."""
+    start = text.find(name)
+    if not re.search(r"\bthe $", text[:start], re.IGNORECASE):
+        return name
+    after = text[start + len(name) :]
+    noun = re.match(r" [a-z]+(?=[ ?!.]*$)", after) if _BEFORE_NOUN.search(text[:start]) else None
+    if noun or not re.match(r" [a-z]", after):
+        return f"the {name}{noun.group() if noun else ''}"
+    return name
+
+
+def _full_name(name: str) -> bool:
+    """Whether a name may be a person's: of two words and more, none of them initials."""
+    words = name.split()
+    return len(words) > 1 and not any(word.isupper() and len(word) > 2 for word in words)
+
+
+def _demonstrative(word: _Word, before: _Word | None, after: _Word | None) -> bool:
+    if after and after.text[0].isupper():  # "this Vulnerability Advisor": the name says which.
+        return False
+    if word.low in ("this", "these"):
+        return True
+    if word.low == "those":
+        return after is None or after.low not in _RELATIVE
+    # Else "that" opens a clause: "the group that attacked", "say that".
+    opens = before is None or before.low in _AUXILIARIES | _PREPOSITIONS
+    return word.low == "that" and (opens or after is None or after.low in _PARTICLES)
+
+
+def _repeats(words: Sequence[_Word], last: _Exchange) -> bool:
+    """Whether "the" stands before a word of the exchange before: "the ransom", "the group"."""
+    heard = set(terms(f"{last.question} {last.answer}"))
+    return any(word.low == "the" and heard.intersection(terms(after.text)) for word, after in pairwise(words))

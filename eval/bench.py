@@ -1,6 +1,6 @@
 """Measure speed and memory: real processes, repeated and interleaved, as medians and ratios.
 
-    python eval/bench.py [--corpus FOLDER] [--questions FILE.jsonl] [--only build,ask,add,cold,embedding]
+    python eval/bench.py [--corpus FOLDER] [--questions FILE.jsonl] [--only build,ask,page,add,cold,embedding]
 
 The corpus is copied; nothing is written into it. Questions come from a JSONL file (``question`` or
 ``question_sentence``), else from the titles of the articles. The table goes to standard output as Markdown, all figures
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench_page import measure_waits
 from processes import (
     ROOT,
     Client,
@@ -38,7 +39,7 @@ from processes import (
 )
 
 RESULTS = ROOT / "eval" / "results"
-SECTIONS = ("build", "ask", "add", "cold", "embedding")
+SECTIONS = ("build", "ask", "page", "add", "cold", "embedding")
 TENTH = 10
 ADDED_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -200,6 +201,25 @@ def bench_questions(bench: Bench) -> list[str]:
     if not questions:
         raise SystemExit("no titles to make questions from: give --questions")
     return questions
+
+
+# The page
+
+
+def bench_page(bench: Bench) -> None:
+    """The wait of a reader, in a real browser."""
+    questions = bench_questions(bench)
+    with Server(bench.built()) as server:
+        waits = measure_waits(f"http://127.0.0.1:{server.port}/", questions, min(bench.given.warm, len(questions)))
+    answered = [wait for wait in waits if wait.answered]
+    bench.say("page, click to first text of an answer", spread([w.first for w in answered]), "median < 500 ms")
+    bench.say("page, click to the whole answer", spread([w.whole for w in answered]))
+    bench.figures["page"] = {
+        "questions": len(waits),
+        "answered": len(answered),
+        "first_ms": figures(w.first for w in answered),
+        "whole_ms": figures(w.whole for w in answered),
+    }
 
 
 # Adding an article
@@ -413,6 +433,7 @@ def main() -> int:
 MEASURES: dict[str, Callable[[Bench], None]] = {
     "build": bench_build,
     "ask": bench_ask,
+    "page": bench_page,
     "add": bench_add,
     "cold": bench_cold,
     "embedding": bench_embedding,

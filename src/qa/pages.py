@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse
 
-from qa.contract import AnswerReply, AskRequest, DatesOut, FoundOut, SourceOut
+from qa.contract import AnswerReply, AskRequest, FoundOut, SourceOut
 from qa.engine import ArticleView, IndexStatus
 from qa.openapi import Operation
 from qa.problems import KINDS, Kind, Trouble
@@ -145,7 +145,6 @@ class Pages:
             seconds=readable_time,
             around_short_answer=around_short_answer,
             byline=byline,
-            preferred=preferred,
             tags=_tags,
         )
         self._environment.globals.update(
@@ -274,20 +273,6 @@ def cited_sentences(cite: str, sentences: Sequence[Sentence]) -> tuple[frozenset
         elif sentence is not None:
             found.add(sentence.index)
     return frozenset(found), same
-
-
-def preferred(dates: DatesOut) -> str:
-    """The time that articles were preferred from: ``from 1 to 31 May 2023 (“in May”)``."""
-    return " and ".join(
-        f"{_days(found.published_from, found.published_to)} ({f'“{found.text}”' if found.text else 'the day given'})"
-        for found in dates.ranges
-    )
-
-
-def _days(first: str | None, last: str) -> str:
-    if first is None:
-        return f"up to {readable_date(last)}"
-    return f"of {readable_date(last)}" if first == last else f"from {readable_date(first)} to {readable_date(last)}"
 
 
 def _language(language: str | None) -> str | None:

@@ -144,6 +144,7 @@ async function ask(query) {
   const own = running = new AbortController();
   $("empty")?.remove();
   document.querySelector("dialog[open]")?.close();
+  form.querySelector("details").open = false;
   const { line, say, end } = working();
   const body = JSON.stringify(request(query));
   const exchange = el("article", { class: "exchange" }, el("h2", { class: "question", dir: "auto" }, query.get("q")), line);

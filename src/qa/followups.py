@@ -31,7 +31,9 @@ LONGEST_TOPIC = 100
 LONGEST_SUBJECT = 8
 """Words of what a question asks the meaning of."""
 FEW_TERMS = 2
-"""A question without a name and with no more content words than these carries the conversation on."""
+"""A question without a name and with no more content words than these carries on a conversation that has one."""
+SOME_TERMS = 4
+"""Content words, at most, of a question in which "the one" or "the" and a word said before point back."""
 
 
 _Span = tuple[int, int]
@@ -43,8 +45,8 @@ _THING = frozenset({"it", "its"})
 _GROUP = frozenset({"they", "them", "their"})
 _PRONOUNS = _PERSON | _THING | _GROUP
 _POSSESSIVE = frozenset({"his", "its", "their"})
-_COMPARING = frozenset({"one", "ones", "else", "other", "others", "another", "same", "both", "former", "latter", "more",
-                        "such", "then", "similar"})  # fmt: skip
+_STANDING = frozenset({"one", "ones", "former", "latter", "both", "else"})
+_COMPARING = frozenset({"other", "others", "another", "same", "more", "such", "then", "similar"})
 _ARTICLES = frozenset({"a", "an", "the"})
 _AUXILIARIES = frozenset({"am", "is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could",
                           "will", "would", "shall", "should", "may", "might", "must"})  # fmt: skip
@@ -79,6 +81,9 @@ _DEFINITION = re.compile(
 _EVENT = re.compile(r"\b(?:happen|occur|take place|took place|do(?:ing|ne)? (?:it|that|this)\b)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _CLAUSE_END = re.compile(r"[,.;:?!](?=\s)|\b(?:and|but|or|if|because|when|while|since|so)\b", re.IGNORECASE)
+_SHIFT = re.compile(
+    r"by the way\b|(?:changing|to change) the (?:subject|topic)|(?:speaking|talking) (?:of|about)\b", re.IGNORECASE
+)
 _PLURAL = re.compile(r"[^\W_]{3,}s\b")
 _BEFORE_NOUN = re.compile(rf"\b(?:{'|'.join(sorted(_PREPOSITIONS))}|is|are|was|were) the $", re.IGNORECASE)
 _SILENT = (
@@ -235,7 +240,11 @@ def _opens(text: str, at: int) -> bool:
 
 
 def _bracketed(question: str, said: Sequence[_Exchange]) -> str | None:
-    topic = next(filter(None, (exchange.about() for exchange in reversed(said))), "")
+    """The question with what the latest exchange that says it is about; a single plain word says little."""
+    topics = [topic for exchange in reversed(said) if (topic := exchange.about())]
+    topic = next(
+        (topic for topic in topics if len(set(terms(topic))) > 1 or _names(f"on {topic}")), "".join(topics[:1])
+    )
     return f"{question} (about: {topic})" if topic else None
 
 
@@ -327,16 +336,17 @@ def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
                 return _replaced(question, word, after, said, alone=word.start < name_end)
         elif _demonstrative(word, words[index - 1] if index else None, after):
             return _bracketed(question, said)
-    if names or clause_end < len(question):
+    if names or clause_end < len(question) or _SHIFT.match(question):
         return None
-    if any(word.low in _COMPARING for word in words) or _repeats(words, last):
+    own = len({term for word in words if word.low not in _ASKING for term in terms(word.text)})
+    if own <= SOME_TERMS and (_repeats(words, last) or any(word.low in _STANDING for word in words)):
         return _bracketed(question, said)
     if any(word.low in known for word in words):
         return None
+    comparing = any(word.low in _COMPARING for word in words)
     new = _DEFINITION.fullmatch(question) and not re.search(r"\bthe\b", question, re.IGNORECASE)
-    own = {term for word in words if word.low not in _ASKING for term in terms(word.text)}
-    few = FEW_TERMS if last.named else 0
-    return _bracketed(question, said) if len(own) <= few and not new else None
+    few = FEW_TERMS if last.named or comparing else 0
+    return _bracketed(question, said) if own <= few and not new else None
 
 
 def _first_end(question: str, words: Sequence[_Word], end: re.Pattern[str]) -> int:

@@ -361,7 +361,7 @@ def _replaced(
 ) -> str | None:
     """The question with a name for the pronoun; in brackets where it may stand for more than a name."""
     event = pronoun.low in _THING and _EVENT.search(question)
-    name = None if event else _antecedent(pronoun.low, said[-1]) if alone else said[-1].subject()
+    name = None if event else _antecedent(pronoun.low, said) if alone else said[-1].subject()
     if not name:
         return _bracketed(question, said)
     if pronoun.low in _POSSESSIVE or (pronoun.low == "her" and after and after.low not in STOP_WORDS):
@@ -370,8 +370,9 @@ def _replaced(
     return before + (name if before else name[0].upper() + name[1:]) + question[pronoun.end :]
 
 
-def _antecedent(pronoun: str, last: _Exchange) -> str | None:
+def _antecedent(pronoun: str, said: Sequence[_Exchange]) -> str | None:
     """What a pronoun stands for, where it can be only one."""
+    last = said[-1]
     subject = last.subject()
     if subject or last.topic:
         return None if last.topic else subject
@@ -382,11 +383,15 @@ def _antecedent(pronoun: str, last: _Exchange) -> str | None:
         return people[0] if len(people) == 1 else None
     if len(last.named) != 1:
         return None
-    # Where the question has things besides the name, the pronoun may stand for one of them.
-    named = set(terms(last.named[0]))
+    name = last.named[0]
+    if len(said) > 1 and name in said[-2].named:  # The conversation stays with it.
+        return _phrase(name, last.main)
+    # Where the question tells of anything besides the name, the pronoun may stand for that: "Who attacked Albania?"
+    named = set(terms(name))
     timed = {term for start, end in _times(last.main) for term in terms(last.main[start:end])}
     others = {t for w in _words(last.main) if w.low not in _ASKING for t in terms(w.text)} - named - timed
-    return _phrase(last.named[0], last.main) if len(others) <= 1 else None
+    phrase = _phrase(name, last.main)
+    return None if others - set(terms(phrase)) else phrase
 
 
 def _distinct(text: str) -> list[str]:

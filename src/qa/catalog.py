@@ -302,6 +302,14 @@ class Catalog:
         )
         return tuple(name for (name,) in rows)
 
+    def outlets(self) -> dict[str, int]:
+        """How many articles each outlet has, most first, then alphabetically."""
+        rows = self._connection().execute(
+            "SELECT publisher, COUNT(*) FROM articles WHERE publisher IS NOT NULL"
+            " GROUP BY publisher ORDER BY COUNT(*) DESC, publisher"
+        )
+        return dict(rows)
+
     def check_article(self, article_id: str) -> None:
         """Hold an article against its content hash and every sentence and chunk against its offsets.
 

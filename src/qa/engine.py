@@ -19,7 +19,7 @@ from qa.answerers import load_answerer
 from qa.catalog import iso_day
 from qa.citations import cite, cited_short_answer
 from qa.embedders import load_embedder
-from qa.errors import IndexMissing, ModelError, QAError, QuestionError
+from qa.errors import IndexMissing, ModelError, QAError, QuestionError, ReaderError
 from qa.followups import standalone
 from qa.protocols import Answerer, Embedder, Listener, Scorer
 from qa.retrieval import Retriever
@@ -76,6 +76,10 @@ class IndexStatus:
     newest: str | None = None
     embedding_model: str | None = None
     publishers: tuple[str, ...] = ()
+    failed: tuple[ReaderError, ...] = ()
+    """The first files and records that the build of this generation could not read."""
+    failures: int | None = None
+    """How many there were; None: that build did not write it down."""
 
 
 class _Live:
@@ -239,6 +243,14 @@ class Engine:
         except QAError:
             return ()
 
+    def outlets(self) -> dict[str, int]:
+        """How many articles each outlet has, most first; none without an index."""
+        try:
+            with self._pin() as live:
+                return live.snapshot.catalog.outlets()
+        except QAError:
+            return {}
+
     def status(self) -> IndexStatus:
         """What is indexed, or why nothing can be asked; never raises."""
         try:
@@ -342,6 +354,7 @@ def _notes(
 
 def _status(snapshot: Snapshot) -> IndexStatus:
     generation = snapshot.generation
+    failed = generation.about.get("failed", {"count": None, "first": []})
     return IndexStatus(
         state="degraded" if generation.degraded else "ready",
         reason=generation.degraded,
@@ -354,4 +367,6 @@ def _status(snapshot: Snapshot) -> IndexStatus:
         newest=generation.about["newest"],
         embedding_model=generation.about["embedding_model"],
         publishers=snapshot.catalog.publishers(),
+        failed=tuple(ReaderError(**problem) for problem in failed["first"]),
+        failures=failed["count"],
     )

@@ -31,6 +31,8 @@ __all__ = ["BuildPlan", "BuildReport", "build_index", "plan_build", "resolve_ver
 Progress = Callable[[str, int, int], None]
 """Called with a stage (reading, splitting, embedding, writing), how many are done and how many there are."""
 
+FAILED_KEPT = 200
+"""Files and records that could not be read and that the generation itself names; of more it keeps the count."""
 EMBED_BLOCK = 256
 """Chunks embedded between two progress reports; their vectors go to the cache together, so a kill costs one block."""
 
@@ -74,7 +76,7 @@ class BuildReport:
             "built": self.built,
             "full": self.full,
             "articles": {name: len(getattr(self.plan, name)) for name in ("added", "changed", "removed", "unchanged")},
-            "failed": [{"path": e.path, "line": e.line, "reason": e.reason} for e in self.failed],
+            "failed": _failed(self.failed),
             "warnings": list(self.warnings),
             "ignored": list(self.ignored),
             "counts": self.counts,
@@ -84,6 +86,10 @@ class BuildReport:
             "seconds": round(self.seconds, 3),
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
         }
+
+
+def _failed(problems: Iterable[ReaderError]) -> list[dict[str, Any]]:
+    return [{"path": e.path, "line": e.line, "reason": e.reason} for e in problems]
 
 
 def plan_build(wanted: Mapping[str, str], have: Mapping[str, str]) -> BuildPlan:
@@ -311,6 +317,7 @@ class _Build:
             "store": {"kind": store.kind, "dimension": self.embedder.dimension, "count": len(store)},
             "canaries": canary_vectors(self.embedder),
             "embedding_model": self.embedder.name,
+            "failed": {"count": len(self.problems), "first": _failed(self.problems[:FAILED_KEPT])},
         }
         writer.commit(about, self._self_check([article.id for article in articles]))
         self.progress("writing", 1, 1)

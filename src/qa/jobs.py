@@ -49,6 +49,10 @@ class Jobs:
         threading.Thread(target=self._run, args=(job,), name="rebuild", daemon=True).start()
         return job
 
+    def latest(self) -> JobReply | None:
+        """The job that was started last, or None if there was none."""
+        return next(reversed(list(self._jobs.values())), None)
+
     def get(self, job_id: str) -> JobReply | None:
         """The job as it is now, or None if there is none with this id."""
         return self._jobs.get(job_id)

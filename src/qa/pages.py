@@ -7,7 +7,7 @@ the same page, faster.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,11 +18,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse
 
-from qa.contract import AnswerReply, AskRequest, FoundOut, SourceOut
+from qa.contract import AnswerReply, AskRequest, FoundOut, JobReply, SourceOut
 from qa.engine import ArticleView, IndexStatus
 from qa.openapi import Operation
 from qa.problems import KINDS, Kind, Trouble
-from qa.records import Recalled
+from qa.records import Rating, Recalled
 from qa.replies import around_short_answer, article_url, original_url, safe_url
 from qa.settings import ServerSettings
 from qa.types import Sentence
@@ -30,6 +30,8 @@ from qa.types import Sentence
 __all__ = ["Chip", "Pages", "Piece", "SearchForm", "chips", "paragraphs", "readable_date", "readable_time"]
 
 EXAMPLES_SHOWN = 5
+OUTLETS_SHOWN = 30
+"""Outlets that the operator's page names."""
 SOURCES_SHOWN = 5
 """Sources of an answer that are shown at once."""
 MARK = 8
@@ -123,6 +125,30 @@ class Piece:
     cited: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What readers asked and rated, for the operator alone; `known`: answers that can be looked at again."""
+
+    refusals: Sequence[AnswerReply]
+    ratings: Sequence[Rating]
+    known: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """What the operator's page shows besides the status of the index.
+
+    `with_token`: there is one, and a rebuild for it; `refused`: another one was given. `readers` is None for everybody
+    else, `job` is the latest rebuild.
+    """
+
+    outlets: Mapping[str, int]
+    with_token: bool
+    refused: bool
+    readers: Readers | None
+    job: JobReply | None
+
+
 @dataclass(slots=True)
 class Pages:
     """Renders the templates of one `web` folder."""
@@ -185,7 +211,7 @@ class Pages:
             paragraphs=paragraphs(article.text, view.sentences, cited),
             marked=marked,
             changed=not same,
-            original=original_url(article.url, marked[0].text) if marked else safe_url(article.url),
+            original=original_url(article, marked[0].start, marked[0].end) if marked else safe_url(article.url),
             language=_language(article.language),
         )
 
@@ -210,6 +236,11 @@ class Pages:
         return self._render(
             "trouble.html", trouble.kind.status, headers, status=status, trouble=trouble, request_id=request_id
         )
+
+    def status(self, status: IndexStatus, operating: Operating) -> HTMLResponse:
+        """The operator's page."""
+        code = 403 if operating.refused else 200
+        return self._render("status.html", code, status=status, operating=operating, outlets_shown=OUTLETS_SHOWN)
 
     def problem(self, status: IndexStatus, kind: Kind | None) -> HTMLResponse:
         """What a problem's `type` points to; without a kind, the whole catalogue."""

@@ -26,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 from qa import __version__
 from qa.api import Admin, Api, admin_routes, api_routes
+from qa.completions import Completions, completion_routes
 from qa.engine import Engine
 from qa.errors import QAError, SettingsError
 from qa.guards import Gate, Guard, PatientProtocol, is_loopback
@@ -77,9 +78,12 @@ def create_app(engine: Engine, rebuild: Rebuild | None = None) -> FastAPI:
         app.add_exception_handler(kind, partial(_on_error, engine=engine, pages=pages))
     api = Api(engine, gate, Records(engine))
     app.include_router(api_routes(api))
+    app.include_router(completion_routes(Completions(api)))
+    admin = None
     if settings.admin_token is not None and rebuild is not None:
-        app.include_router(admin_routes(Admin(settings.admin_token.get_secret_value(), Jobs(rebuild))))
-    app.include_router(page_routes(Site(api, pages, app)))
+        admin = Admin(settings.admin_token.get_secret_value(), Jobs(rebuild))
+        app.include_router(admin_routes(admin))
+    app.include_router(page_routes(Site(api, pages, app, admin)))
     app.mount("/static", StaticFiles(directory=pages.web / "static"))
     app.openapi = partial(build_document, app)  # type: ignore[method-assign]
     return app

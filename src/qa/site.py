@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -12,25 +13,28 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from qa.api import Api
+from qa.api import Admin, Api
 from qa.contract import AnswerReply, AskRequest, FeedbackRequest, FiltersIn, Turn
 from qa.errors import QAError
 from qa.export import answer_markdown, file_name
-from qa.guards import read_form
+from qa.guards import is_loopback, read_form
 from qa.openapi import build_document, list_operations
-from qa.pages import EXAMPLES_SHOWN, Pages, SearchForm
+from qa.pages import EXAMPLES_SHOWN, Operating, Pages, Readers, SearchForm
 from qa.problems import KINDS, ProblemError, trouble_for
 
 __all__ = ["Site", "page_routes"]
+
+RATINGS_SHOWN = 50
 
 
 class Site:
     """The pages for people."""
 
-    def __init__(self, api: Api, pages: Pages, app: FastAPI) -> None:
+    def __init__(self, api: Api, pages: Pages, app: FastAPI, admin: Admin | None) -> None:
         self.api = api
         self.pages = pages
         self.app = app
+        self.admin = admin
 
     async def home(self, request: Request) -> Response:
         """The chat; with `q`, the answer to it."""
@@ -76,6 +80,40 @@ class Site:
         given = _rated(answer_id, await read_form(request))
         await run_in_threadpool(self.api.records.rate, given)
         return RedirectResponse(f"/a/{given.answer_id}?noted=1", HTTPStatus.SEE_OTHER)
+
+    def status(self) -> Response:
+        """What the index holds and how it was built; what readers asked only where nobody else can look."""
+        server = self.api.engine.settings.server
+        # A name of its own means that a proxy may stand in front, and that others look.
+        alone = server.admin_token is None and is_loopback(server.host) and not server.allowed_hosts
+        return self._status(private=alone)
+
+    async def operate(self, request: Request) -> Response:
+        """With the token: what readers asked and how they rated it, and a rebuild."""
+        form = await read_form(request)
+        if self.admin is None or not self.admin.permits(form.get("token", [""])[0]):
+            return await run_in_threadpool(self._status, private=False, refused=True)
+        if form.get("do") == ["rebuild"]:
+            with suppress(ProblemError):  # one is running: the page shows it
+                self.admin.jobs.start()
+        return await run_in_threadpool(self._status, private=True)
+
+    def _status(self, *, private: bool, refused: bool = False) -> Response:
+        engine = self.api.engine
+        status = engine.status()
+        operating = Operating(
+            outlets=engine.outlets(),
+            with_token=self.admin is not None,
+            refused=refused,
+            readers=self._readers() if private and status.state != "unavailable" else None,
+            job=self.admin.jobs.latest() if self.admin and private else None,
+        )
+        return self.pages.status(status, operating)
+
+    def _readers(self) -> Readers:
+        records = self.api.records
+        ratings = records.low_rated(RATINGS_SHOWN)
+        return Readers(records.refusals(), ratings, {it.answer_id for it in ratings if records.knows(it.answer_id)})
 
     def problems(self) -> Response:
         """The catalogue of problems."""
@@ -138,6 +176,9 @@ def page_routes(site: Site) -> APIRouter:
         router.add_api_route("/a/{answer_id}/share", site.share, methods=["POST"])
     if site.api.records.feedback:
         router.add_api_route("/a/{answer_id}/feedback", site.rate, methods=["POST"])
+    router.add_api_route("/status", site.status, methods=["GET"])
+    if site.admin is not None:
+        router.add_api_route("/status", site.operate, methods=["POST"])
     router.add_api_route("/problems", site.problems, methods=["GET"])
     router.add_api_route("/problems/{slug}", site.problem, methods=["GET"])
     router.add_api_route("/docs", site.docs, methods=["GET"])

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "qa"
 LEVELS: list[set[str]] = [
     {"types", "errors", "resources"},
     {"protocols", "settings", "fusion", "metrics", "files"},
-    {"sentences", "times", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
+    {"sentences", "fragments", "times", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
     {"lexical", "storage"},
     {"chunks", "catalog", "support", "followups"},
     {"citations", "scorers"},
@@ -26,7 +26,7 @@ LEVELS: list[set[str]] = [
     {"guards", "openapi", "jobs", "evaluation", "records", "export"},
     {"pages", "datasets", "streaming"},
     {"api"},
-    {"site"},
+    {"site", "completions"},
     {"server"},
     {"cli"},
     {"__main__", "__init__"},

@@ -24,7 +24,19 @@ __all__ = [
     "AskProgress",
     "AskRequest",
     "AskSources",
+    "ChatAnnotation",
+    "ChatChoice",
+    "ChatChunk",
+    "ChatDelta",
+    "ChatMessage",
+    "ChatMessageIn",
+    "ChatProblem",
+    "ChatReply",
+    "ChatRequest",
+    "ChatUsage",
+    "ChunkChoice",
     "CitationOut",
+    "ClientError",
     "ClosestOut",
     "ContextOut",
     "DatesOut",
@@ -37,6 +49,8 @@ __all__ = [
     "IndexReply",
     "JobReply",
     "LiveReply",
+    "ModelOut",
+    "ModelsReply",
     "NotFoundOut",
     "NoteOut",
     "PassageOut",
@@ -52,8 +66,11 @@ __all__ = [
     "SharedReply",
     "ShortAnswerOut",
     "SourceOut",
+    "StreamOptions",
     "SupportOut",
+    "TextPart",
     "Turn",
+    "UrlCitation",
     "UsageOut",
 ]
 
@@ -567,3 +584,149 @@ EVENTS: tuple[type[Event], ...] = (
     AskFailed,
 )
 """Every event, in the order in which they come."""
+
+
+class _Lenient(BaseModel):
+    """What clients of other services send: fields that are not known here are ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class TextPart(_Lenient):
+    """A part of a message; only text can be read."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessageIn(_Lenient):
+    """A message of a chat, as OpenAI's clients send it."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"] = Field(
+        description="Only what the user and the assistant said is read."
+    )
+    content: str | list[TextPart] | None = Field(None, description="Text, or a list of text parts.")
+
+
+class StreamOptions(_Lenient):
+    """How a chat is streamed."""
+
+    include_usage: bool | None = Field(None, description="`true`: one more chunk with the tokens.")
+
+
+class ChatRequest(_Lenient):
+    """A chat, as OpenAI's clients send it. What else they send is ignored."""
+
+    model: str = Field(description="`sourceline`.")
+    messages: Annotated[list[ChatMessageIn], Field(min_length=1)] = Field(
+        description="The last message of the user is the question; what was said before is its history."
+    )
+    stream: bool | None = Field(None, description="`true`: the answer comes in chunks.")
+    stream_options: StreamOptions | None = Field(None, description="How it is streamed.")
+
+
+class UrlCitation(_Out):
+    """A cited sentence; `content[start_index:end_index]` is its marker, such as ``[1]``."""
+
+    start_index: int
+    end_index: int
+    title: str
+    url: str
+
+
+class ChatAnnotation(_Out):
+    """A citation, in the form that OpenAI's clients read."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
+class ChatMessage(_Out):
+    """The answer with ``[n]`` markers, or the reason why there is none."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    annotations: list[ChatAnnotation]
+
+
+class ChatChoice(_Out):
+    """The only choice."""
+
+    index: Literal[0] = 0
+    message: ChatMessage
+    finish_reason: Literal["stop"] = "stop"
+
+
+class ChatUsage(UsageOut):
+    """Tokens of a language model, and their sum."""
+
+    total_tokens: int
+
+
+class ChatReply(_Out):
+    """A whole answer; `id` is that of the answer, which ``GET /v1/answers/{answer_id}`` gives with all its fields."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: ChatUsage
+
+
+class ChatDelta(_Out):
+    """What a chunk adds to the message."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    annotations: list[ChatAnnotation] | None = None
+
+
+class ChunkChoice(_Out):
+    """The only choice of a chunk; `finish_reason` comes with the last one."""
+
+    index: int
+    delta: ChatDelta
+    finish_reason: Literal["stop"] | None
+
+
+class ChatChunk(_Out):
+    """A piece of a streamed answer. `usage` comes only when asked for, and is null in all chunks but the last."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: ChatUsage | None = None
+
+
+class ModelOut(_Out):
+    """What can be named as `model`."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+
+
+class ModelsReply(_Out):
+    """Everything that can be named as `model`."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelOut]
+
+
+class ClientError(_Out):
+    """A problem in the form that OpenAI's clients read."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None
+    code: str
+
+
+class ChatProblem(Problem):
+    """A problem document for OpenAI's clients, too."""
+
+    error: ClientError

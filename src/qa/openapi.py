@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from qa.contract import EVENTS, Problem
+from qa.contract import EVENTS, ChatChunk, ChatProblem, Problem
 
-__all__ = ["EXAMPLES", "Operation", "build_document", "events", "list_operations", "problems"]
+__all__ = ["EXAMPLES", "Operation", "build_document", "chunks", "events", "list_operations", "problems"]
 
 _QUOTE = "The central bank raised its main rate to 4.5% on Friday, its first move this year."
 _ID = "a_7f3c91d2"
@@ -152,6 +152,30 @@ _ANSWER: dict[str, Any] = {
     "passages": None,
 }
 
+_CHAT: dict[str, Any] = {"id": _ANSWER["id"], "created": 1795341600, "model": "sourceline"}
+_ANNOTATION: dict[str, Any] = {
+    "type": "url_citation",
+    "url_citation": {
+        "start_index": len(_QUOTE),
+        "end_index": len(_QUOTE) + len("[1]"),
+        "title": _SOURCE["title"],
+        "url": _CITATION["original_url"],
+    },
+}
+_CHOICE: dict[str, Any] = {
+    "index": 0,
+    "message": {"role": "assistant", "content": _TEXT["text_with_markers"], "annotations": [_ANNOTATION]},
+    "finish_reason": "stop",
+}
+_CHUNK: dict[str, Any] = {"index": 0, "delta": {"content": _TEXT["text_with_markers"]}, "finish_reason": None}
+_ASKING = {"role": "user", "content": _QUESTION}
+_MODEL = {"id": "sourceline", "object": "model", "created": 1795341600, "owned_by": "sourceline"}
+_ERROR = {
+    "message": "1 field was refused.",
+    "type": "invalid_request_error",
+    "param": "/messages",
+    "code": "validation",
+}
 
 EXAMPLES: dict[str, Any] = {
     "AnswerCitation": {"seq": 7, "segment": 0, "citation": _CITATION},
@@ -182,7 +206,19 @@ EXAMPLES: dict[str, Any] = {
     },
     "AskSources": {"seq": 4, "sources": [{**_SOURCE, "cited_by": []}]},
     "AskRequest": {"question": _QUESTION, "max_sentences": 3, "as_of": "2026-10-05"},
+    "ChatAnnotation": _ANNOTATION,
+    "ChatChoice": _CHOICE,
+    "ChatChunk": {**_CHAT, "object": "chat.completion.chunk", "choices": [_CHUNK], "usage": None},
+    "ChatDelta": _CHUNK["delta"],
+    "ChatMessage": _CHOICE["message"],
+    "ChatMessageIn": _ASKING,
+    "ChatProblem": {**_PROBLEM, "instance": "/v1/chat/completions", "error": _ERROR},
+    "ChatReply": {**_CHAT, "object": "chat.completion", "choices": [_CHOICE], "usage": {**_USAGE, "total_tokens": 0}},
+    "ChatRequest": {"model": "sourceline", "messages": [_ASKING]},
+    "ChatUsage": {**_USAGE, "total_tokens": 0},
+    "ChunkChoice": _CHUNK,
     "CitationOut": _CITATION,
+    "ClientError": _ERROR,
     "ClosestOut": _CLOSEST,
     "ContextOut": _CONTEXT,
     "DatesOut": _DATES,
@@ -226,6 +262,8 @@ EXAMPLES: dict[str, Any] = {
         "error": None,
     },
     "LiveReply": {"status": "alive"},
+    "ModelOut": _MODEL,
+    "ModelsReply": {"object": "list", "data": [_MODEL]},
     "NotFoundOut": _NOT_FOUND,
     "NoteOut": _NOTE,
     "PassageOut": _PASSAGE,
@@ -253,8 +291,11 @@ EXAMPLES: dict[str, Any] = {
     },
     "ShortAnswerOut": _SHORT,
     "SourceOut": _SOURCE,
+    "StreamOptions": {"include_usage": True},
     "SupportOut": _SUPPORT,
+    "TextPart": {"type": "text", "text": _QUESTION},
     "Turn": _TURN,
+    "UrlCitation": _ANNOTATION["url_citation"],
     "UsageOut": _USAGE,
 }
 
@@ -290,9 +331,9 @@ class Operation:
     curl: str
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int, model: type[Problem] = Problem) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can end in these problems."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    schema = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
     return {
         status: {"description": _REASONS[status], "content": {"application/problem+json": schema}}
         for status in sorted({*statuses, 421, 500})
@@ -320,12 +361,24 @@ def events() -> dict[str, Any]:
     return {"text/event-stream": {"itemSchema": {"oneOf": one}}}
 
 
+def chunks() -> dict[str, Any]:
+    """The `content` of a response that is a stream of `ChatChunk`."""
+    data = {
+        "type": "string",
+        "description": "A chunk, or a problem; the last is `[DONE]`.",
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"#/components/schemas/{ChatChunk.__name__}"},
+    }
+    one = {"type": "object", "required": ["data"], "properties": {"data": data}}
+    return {"text/event-stream": {"itemSchema": one}}
+
+
 def build_document(app: FastAPI) -> dict[str, Any]:
     """Make the document once per application."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        described: tuple[type[BaseModel], ...] = (Problem, *EVENTS)
+        described: tuple[type[BaseModel], ...] = (Problem, *EVENTS, ChatChunk, ChatProblem)
         for model in described:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
             for name, inner in {**schema.pop("$defs", {}), model.__name__: schema}.items():

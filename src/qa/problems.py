@@ -16,11 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from qa import errors
-from qa.contract import Problem, ProblemField
+from qa.contract import ChatProblem, ClientError, Problem, ProblemField
 
 __all__ = ["KINDS", "Kind", "ProblemError", "Trouble", "describe", "problem_body", "problem_response", "trouble_for"]
 
 MEDIA_TYPE = "application/problem+json"
+CHAT_PATHS = ("/v1/chat/completions", "/v1/models")
+"""Where OpenAI's clients ask: problems have an `error` for them there."""
 _RETRY_SECONDS = 5
 _WORDED = "Ask in words: a question has a letter or a digit."
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -49,6 +51,7 @@ KINDS: dict[str, Kind] = {
             "No such answer",
             "Answers are remembered until the server restarts; a shared one stays.",
         ),
+        Kind("model-not-found", 404, "No such model", "Use the model `sourceline`."),
         Kind("method-not-allowed", 405, "Not with this method", "The `Allow` header names the methods of this path."),
         Kind("request-timeout", 408, "The request came too slowly", "Send the whole request within ten seconds."),
         Kind("rebuild-running", 409, "A rebuild is running", "Wait for it to finish: one runs at a time."),
@@ -148,7 +151,7 @@ def trouble_for(error: Exception) -> Trouble:
 
 def problem_body(trouble: Trouble, scope: Scope) -> Problem:
     """The problem document of one request."""
-    return Problem(
+    problem = Problem(
         type=f"/problems/{trouble.kind.slug}",
         title=trouble.kind.title,
         status=trouble.kind.status,
@@ -157,6 +160,15 @@ def problem_body(trouble: Trouble, scope: Scope) -> Problem:
         request_id=str(scope.get("state", {}).get("request_id", "")),
         errors=list(trouble.fields),
     )
+    if scope["path"] not in CHAT_PATHS:
+        return problem
+    error = ClientError(
+        message=trouble.detail,
+        type="server_error" if trouble.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error",
+        param=trouble.fields[0].pointer if trouble.fields else None,
+        code=trouble.kind.slug.replace("-", "_"),
+    )
+    return ChatProblem(**dict(problem), error=error)
 
 
 def problem_response(trouble: Trouble, scope: Scope) -> Response:

@@ -32,6 +32,7 @@ from qa.contract import (
     AskRequest,
     AskSources,
     Event,
+    Problem,
 )
 from qa.guards import Gate, check_wanted, while_connected
 from qa.problems import problem_body, trouble_for
@@ -39,7 +40,7 @@ from qa.protocols import Listener
 from qa.replies import found_sources
 from qa.types import Begun, Progress, Stage
 
-__all__ = ["Stream", "follow", "stream_answer", "wants_events"]
+__all__ = ["Reports", "Stream", "Work", "begin", "failed", "follow", "stream_answer", "wants_events"]
 
 Work = Callable[[Listener], AnswerReply]
 Reports = AsyncGenerator[Begun | Progress | AnswerReply | None]
@@ -117,11 +118,12 @@ async def stream_answer(gate: Gate, work: Work, answer_id: str, request: Request
     """
     started = time.perf_counter()
     reports = follow(gate, work)
-    begun = await while_connected(request, _begin(reports))
+    begun = await while_connected(request, begin(reports))
     return Stream(_encode(_events(answer_id, begun, reports, started), request.scope))
 
 
-async def _begin(reports: Reports) -> Begun:
+async def begin(reports: Reports) -> Begun:
+    """Return the first report. Raises what keeps the work from beginning."""
     async for report in reports:
         if isinstance(report, Begun):
             return report
@@ -181,7 +183,12 @@ async def _encode(events: AsyncGenerator[Draft | None], scope: Scope) -> AsyncGe
             async for event in events:
                 yield KEEPALIVE_COMMENT if event is None else encode(*event)
         except Exception as error:  # noqa: BLE001 - the status has been sent: what went wrong can only be an event
-            trouble = trouble_for(error)
-            if trouble.kind.slug == "internal":
-                _log.exception("request %s failed", scope["state"]["request_id"])
-            yield encode(AskFailed, {"problem": problem_body(trouble, scope)})
+            yield encode(AskFailed, {"problem": failed(error, scope)})
+
+
+def failed(error: Exception, scope: Scope) -> Problem:
+    """The problem that ends a stream; what nobody expects is written to the log."""
+    trouble = trouble_for(error)
+    if trouble.kind.slug == "internal":
+        _log.error("request %s failed", scope["state"]["request_id"], exc_info=error)
+    return problem_body(trouble, scope)

@@ -45,7 +45,10 @@ class Swap(_Line):
 
 
 class Question(_Line):
-    """One line of the questions file. `needs`: how many gold sentences make a whole answer, 1 unless it says more."""
+    """One line of a questions file. `needs`: how many gold sentences make a whole answer, 1 unless it says more.
+
+    `after` has the questions that a follow-up was asked after, `standalone` what it asks by itself; None: it says so.
+    """
 
     id: str = Field(min_length=1)
     split: Literal["dev", "test"]
@@ -56,6 +59,8 @@ class Question(_Line):
     relevant: tuple[Relevant, ...] = ()
     as_of: date | None = None
     swap: Swap | None = None
+    after: tuple[str, ...] = ()
+    standalone: str | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Question:

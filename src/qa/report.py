@@ -113,6 +113,18 @@ MEASURES: Mapping[str, Measure] = {
         Measure("auroc.answerable", statistic=auroc),
         Measure("auroc.right", statistic=auroc),
         Measure("aurc", better="lower", statistic=aurc),
+        Measure("followup.resolved", counts=True),
+        Measure("followup.kept", counts=True),
+        *(
+            Measure(f"followup.{name}.{asked}")
+            for name in ("recall@5", "cited", "f1", "cosine", "overlap@10")
+            for asked in ("last", "previous", "all", "derived", "own", "gain")
+        ),
+        *(
+            Measure(f"followup.{name}.gain.{part}")
+            for name in ("f1", "cosine", "overlap@10")
+            for part in ("needed", "clapnq", "cloud", "fiqa", "govt")
+        ),
         *(Measure(f"risk@{share}%", better="lower", statistic=risk_at(share / 100)) for share in (10, 25, 50, 75)),
     )
 }

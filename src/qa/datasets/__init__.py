@@ -5,6 +5,7 @@ from __future__ import annotations
 from qa.datasets.base import Dataset, Evaluated, Request
 from qa.datasets.feedback import evaluate_feedback
 from qa.datasets.fever import evaluate_fever
+from qa.datasets.followups import evaluate_conversations, evaluate_followups
 from qa.datasets.multirc import evaluate_multirc
 from qa.datasets.questions import evaluate_starter, evaluate_swapped
 from qa.datasets.realtimeqa import evaluate_realtimeqa
@@ -24,6 +25,8 @@ DATASETS: dict[str, Dataset] = {
     "fever": evaluate_fever,
     "out-of-corpus": evaluate_out_of_corpus,
     "swapped": evaluate_swapped,
+    "conversations": evaluate_conversations,
+    "followups": evaluate_followups,
     "feedback": evaluate_feedback,
 }
 

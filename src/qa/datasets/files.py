@@ -19,6 +19,7 @@ ORIGINALS = {
     "trecqa": "http://cs.jhu.edu/~xuchen/packages/jacana-qa-naacl2013-data-results.tar.bz2",
     "squad2-half": "https://rajpurkar.github.io/SQuAD-explorer (development set of 2.0)",
     "fever": "https://www.eraserbenchmark.com (FEVER)",
+    "followups": "https://github.com/IBM/mt-rag-benchmark (human/retrieval_tasks)",
     "newswire": "http://mlg.ucd.ie/datasets/bbc.html (raw text files)",
 }
 """Folder below the data folder to the place where the data come from."""
@@ -45,15 +46,16 @@ def data_file(data: Path | None, folder: str, name: str) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a gzip file. Raises `EvaluationError`."""
+    """Return the text of a file, of a gzip file if its name ends in ``.gz``. Raises `EvaluationError`."""
     try:
-        return gzip.decompress(path.read_bytes()).decode("utf-8")
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise EvaluationError(f"cannot read {path}: {error}") from None
 
 
 def read_records(path: Path, kind: type[R]) -> Iterator[R]:
-    """Read JSON Lines in gzip. Raises `EvaluationError` with path and line for what is no such record."""
+    """Read JSON Lines. Raises `EvaluationError` with path and line for what is no such record."""
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             try:

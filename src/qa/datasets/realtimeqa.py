@@ -7,7 +7,8 @@ answerable when its string stands in the text of any article (see `qa.datasets.s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -23,9 +24,10 @@ from qa.metrics import reciprocal_rank
 from qa.report import Report, Scores, describe, latency, summarize
 from qa.types import Answer, Passage, Sentence
 
-__all__ = ["QuizQuestion", "evaluate_realtimeqa", "load_quiz"]
+__all__ = ["QuizQuestion", "evaluate_realtimeqa", "load_quiz", "quiz_engine"]
 
 FOLDER = "realtimeqa-2023q1"
+ARTICLES = "articles.jsonl.gz"
 PASSAGES = (1, 3, 5, 10, 20)
 SENTENCES = (1, 3)
 MORE_SENTENCES = 5
@@ -67,16 +69,23 @@ def load_quiz(request: Request) -> list[QuizQuestion]:
 def evaluate_realtimeqa(request: Request) -> Evaluated:
     """Ask every question of all articles, as of its day."""
     questions = load_quiz(request)
-    path = data_file(request.data, FOLDER, "articles.jsonl.gz")
-    articles = read_text(path)
+    path = data_file(request.data, FOLDER, ARTICLES)
     texts = [folded(record.text) for record in read_records(path, _Article)]
     answerable = {
         question.id: any(stands_in(text, answer) for answer in question.answers for text in texts)
         for question in questions
     }
-    corpus = write_corpus(request.settings.paths.cache, FOLDER, [("articles.jsonl", articles.encode("utf-8"))])
-    with corpus_engine(request, FOLDER, corpus) as engine:
+    with quiz_engine(request) as engine:
         return _ask(engine, questions, answerable, request)
+
+
+@contextmanager
+def quiz_engine(request: Request) -> Iterator[Engine]:
+    """An engine over an index of the articles. Raises `DataMissing` and `EvaluationError`."""
+    articles = read_text(data_file(request.data, FOLDER, ARTICLES)).encode("utf-8")
+    corpus = write_corpus(request.settings.paths.cache, FOLDER, [("articles.jsonl", articles)])
+    with corpus_engine(request, FOLDER, corpus) as engine:
+        yield engine
 
 
 def _ask(engine: Engine, questions: Sequence[QuizQuestion], answerable: dict[str, bool], request: Request) -> Evaluated:

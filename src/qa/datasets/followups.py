@@ -162,9 +162,7 @@ def evaluate_conversations(request: Request) -> Evaluated:
                 gain = scores[f"followup.{name}.derived"][0] - scores[f"followup.{name}.last"][0]
                 scores[f"followup.{name}.gain"] = (gain, 1)
             scored[question.id] = scores
-            keys = gold.keys
-            expected = tuple(sentence for relevant in question.relevant for sentence in relevant.sentences)
-            cases.append(case_of(question.id, expected, None, found, threshold, lambda s, keys=keys: s.key in keys))
+            cases.append(_case(question, found, gold, threshold))
             request.progress("asking", number, len(questions))
         status = engine.status()
     about = describe(
@@ -180,6 +178,11 @@ def evaluate_conversations(request: Request) -> Evaluated:
     )
     report = Report(about, summarize(scored), latency([answer.timings_ms for answer in answers]), scored)
     return Evaluated(report, tuple(cases))
+
+
+def _case(question: Question, found: Answer, gold: Gold, threshold: float) -> Case:
+    expected = [sentence for relevant in question.relevant for sentence in relevant.sentences]
+    return case_of(question.id, expected, None, found, threshold, lambda sentence: sentence.key in gold.keys)
 
 
 def _asked(last: str, before: Sequence[str], derived: str | None) -> Mapping[str, str]:

@@ -36,6 +36,7 @@ from qa.contract import (
 )
 from qa.contract import Turn as TurnIn
 from qa.engine import ArticleView, IndexStatus, SearchResult
+from qa.fragments import text_fragment
 from qa.times import ranges
 from qa.types import Answer, Article, Citation, Closest, Filters, Note, Passage, Reason, TimeScope, Turn
 
@@ -57,9 +58,6 @@ __all__ = [
 ]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_FRAGMENT_EXACT = 300
-"""Longest sentence, in code points, that a text fragment spells out; browsers ignore very long ones."""
-_FRAGMENT_WORDS = 5
 
 _MESSAGES: dict[Reason, str] = {
     "no_evidence": "No article here answers that.",
@@ -99,23 +97,14 @@ def safe_url(url: str | None) -> str | None:
     return url if parts.scheme.lower() in ("http", "https") and parts.hostname else None
 
 
-def original_url(url: str | None, sentence: str) -> str | None:
-    """The publisher's page with a text fragment that marks the sentence there, or None without a web address."""
-    base = safe_url(url)
-    if base is None:
-        return None
-    words = sentence.split()
-    if len(sentence) <= _FRAGMENT_EXACT or len(words) <= 2 * _FRAGMENT_WORDS:
-        fragment = _fragment(words)
-    else:
-        fragment = f"{_fragment(words[:_FRAGMENT_WORDS])},{_fragment(words[-_FRAGMENT_WORDS:])}"
+def original_url(article: Article, start: int, end: int) -> str | None:
+    """The publisher's page, or None without a web address; a text fragment marks ``text[start:end]`` if one can."""
+    base = safe_url(article.url)
+    fragment = base and text_fragment(article.text, start, end)
+    if base is None or fragment is None:
+        return base
     base = base.partition(":~:")[0].rstrip("#")
     return f"{base}{'' if '#' in base else '#'}:~:text={fragment}"
-
-
-def _fragment(words: Sequence[str]) -> str:
-    # `-`, `,` and `&` separate the parts of a text directive, so they are encoded even where a URL would allow them.
-    return quote(" ".join(words), safe="").replace("-", "%2D")
 
 
 def filters_from(given: FiltersIn) -> Filters:
@@ -291,7 +280,7 @@ def _citation(citation: Citation, article: Article) -> CitationOut:
         verified=True,
         support=SupportOut.model_validate({"label": citation.support.label, "score": citation.support.score}),
         url=article_url(citation.article_id, citation.sentence_index),
-        original_url=original_url(article.url, citation.quote),
+        original_url=original_url(article, citation.start, citation.end),
     )
 
 

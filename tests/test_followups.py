@@ -63,6 +63,9 @@ FOLLOW_UPS = {
         "Can it be cleaned up? (about: water of the lake bad)"
     ),
     ("Was he there?", "Who met Jan Moll?", "Ute Falk met Jan Moll."): "Was he there? (about: met Jan Moll)",
+    # A remark before the question.
+    ("Interesting. Who runs it?", "What is ANOM?"): "Interesting. Who runs ANOM?",
+    ("That is bad. Who paid?", "Who hacked Conti?"): "That is bad. Who paid? (about: hacked Conti)",
     # Only a question word.
     ("Why?", "Did Albania expel the diplomats of Iran?"): "Why? (about: Albania expel the diplomats of Iran)",
     ("How many?", "Were people arrested in Poland?"): "How many? (about: people arrested in Poland)",
@@ -144,6 +147,7 @@ ALONE = [
     # "It" that stands for nothing.
     ("How long does it take to recover from an attack on a hospital?", COLONIAL),
     ("Is it legal for companies to pay a ransom to criminals?", COLONIAL),
+    ("Is it necessary to have a plan?", COLONIAL),
     ("Is it true that hospitals paid criminals a ransom?", COLONIAL),
     # Quoted words.
     ("Who wrote the novel “It”, about a clown in a small town?", COLONIAL),

@@ -32,6 +32,8 @@ LONGEST_SUBJECT = 8
 """Words of what a question asks the meaning of."""
 FEW_TERMS = 2
 """A question without a name and with no more content words than these carries on a conversation that has one."""
+TALE = 3
+"""Content words before the sentence that asks, from which it is about them."""
 SOME_TERMS = 4
 """Content words, at most, of a question in which "the one" or "the" and a word said before point back."""
 
@@ -86,13 +88,14 @@ _SHIFT = re.compile(
 )
 _PLURAL = re.compile(r"[^\W_]{3,}s\b")
 _BEFORE_NOUN = re.compile(rf"\b(?:{'|'.join(sorted(_PREPOSITIONS))}|is|are|was|were) the $", re.IGNORECASE)
+_EXPLETIVE = re.compile(
+    r"\bit\s+(?:(?:\w+\s+){1,3}(?:that|to|for|if|when|whether)|takes?|took|means?|rain|snow|seems?|appears?)\b"
+    r"|\bit\s+like\s+(?:to|in|for)\b|\bit(?:\s+is|['’]s)\s+(?:better|best|important|clear|likely|true|good|bad)\b",
+    re.IGNORECASE,
+)
 _SILENT = (
+    _EXPLETIVE,
     re.compile(r"“[^“”]*”|\"[^\"]*\"|‘[^‘’]*’(?!\w)|(?<!\w)'[^']*'(?!\w)"),
-    re.compile(
-        r"\bit\s+(?:(?:\w+\s+){1,3}(?:that|to|for|if|when|whether)|take|takes|took|mean|means|rain|snow)\b"
-        r"|\bit\s+like\s+(?:to|in|for)\b",
-        re.IGNORECASE,
-    ),
     re.compile(r"\b(?:that|this)\s+(?:means?|case)\b", re.IGNORECASE),
 )
 """Words that point nowhere: quoted ones, "is it true that", "how long does it take", "in that case"."""
@@ -320,28 +323,31 @@ def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
     names = _names(question, known)
     silent = [match.span() for pattern in _SILENT for match in pattern.finditer(question)] + _times(question)
     words = [word for word in _words(question) if not _within(word, silent)]
-    # Behind a name of its own, or a clause or sentence that tells of something, a pronoun points there.
-    name_end, clause_end, sentence_end = (
-        names[0][0] if names else len(question),
-        _first_end(question, words, _CLAUSE_END),
-        _first_end(question, words, _SENTENCE_END),
-    )
+    # Behind a name or a clause of its own, or a tale before the sentence that asks, a pronoun points there.
+    start, stop = _asking_sentence(question)
+    telling = [word for word in words if word.low not in _ASKING]
+    if sum(word.end <= start for word in telling) >= TALE:
+        return None
+    name_end = names[0][0] if names else len(question)
+    first = next((word.end for word in telling if word.start >= start), stop)
+    match = _CLAUSE_END.search(question, first)
+    clause_end = match.start() if match else stop
     for index, word in enumerate(words):
         after = words[index + 1] if index + 1 < len(words) else None
         free = word.start < name_end or (after is None and word.start < clause_end)
-        if not free or word.start > sentence_end:
+        if not free or not start <= word.start < stop:
             continue
         if word.low in _PRONOUNS and word.start < clause_end:
             if word.low != "their" or not _PLURAL.search(question[: word.start]):
                 return _replaced(question, word, after, said, alone=word.start < name_end)
         elif _demonstrative(word, words[index - 1] if index else None, after):
             return _bracketed(question, said)
-    if names or clause_end < len(question) or _SHIFT.match(question):
+    if names or clause_end < stop or _SHIFT.match(question):
         return None
-    own = len({term for word in words if word.low not in _ASKING for term in terms(word.text)})
+    own = len({term for word in telling for term in terms(word.text)})
     if own <= SOME_TERMS and (_repeats(words, last) or any(word.low in _STANDING for word in words)):
         return _bracketed(question, said)
-    if any(word.low in known for word in words):
+    if any(word.low in known for word in words) or _EXPLETIVE.search(question):
         return None
     comparing = any(word.low in _COMPARING for word in words)
     new = _DEFINITION.fullmatch(question) and not re.search(r"\bthe\b", question, re.IGNORECASE)
@@ -349,11 +355,13 @@ def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
     return _bracketed(question, said) if own <= few and not new else None
 
 
-def _first_end(question: str, words: Sequence[_Word], end: re.Pattern[str]) -> int:
-    """Where the first clause or sentence with a word of its own ends; the length of the question if none does."""
-    telling = next((word.end for word in words if word.low not in _ASKING), len(question))
-    match = end.search(question, telling)
-    return match.start() if match else len(question)
+def _asking_sentence(question: str) -> _Span:
+    """The sentence with the first question mark; all of it without one."""
+    mark = question.find("?")
+    if mark < 0:
+        return 0, len(question)
+    starts = [match.end() for match in _SENTENCE_END.finditer(question, 0, mark)]
+    return starts[-1] if starts else 0, mark
 
 
 def _replaced(

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 QUESTION ?= How many customers lost power in the Ukraine blackout?
 
-.PHONY: help install demo test test-slow test-kill lint fix bench eval trust scorer screenshots clean
+.PHONY: help install demo test test-browser test-slow test-kill lint fix bench eval trust scorer screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -29,7 +29,10 @@ ifneq ($(SERVE),0)
 endif
 
 test: install browser ## Run the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not browser_all"
+
+test-browser: install browser ## Run every test of the pages in Chromium; their pictures go to build/screenshots
+	$(BIN)/python -m pytest tests/browser
 
 test-slow: install browser ## Run the large sweeps of the same tests too (about an hour)
 	$(BIN)/python -m pytest

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from qa.guards import PatientProtocol
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """Serve until the end of the block; gives the address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Serve until the end of the block, on this port or a free one; gives the address."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(app, http=PatientProtocol, ws="none", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -24,8 +24,10 @@ const focusOn = (exchange) => {
 const announce = (text) => { $("status").textContent = text; };
 
 function busy(on) {
+  const held = document.activeElement.closest(".row button");
   $("send").hidden = on;
   $("stop").hidden = !on;
+  if (held) $(on ? "stop" : "send").focus();
   log.setAttribute("aria-busy", String(on));
 }
 
@@ -69,7 +71,7 @@ function working() {
   return { line, say: (message) => { text = message; show(); }, end: () => { clearInterval(timer); line.remove(); } };
 }
 
-// The answer as it comes, to read until the server's rendering of it takes its place; its numbers lead nowhere yet.
+// The answer as it comes, until the server's rendering takes its place; its numbers lead nowhere yet.
 function draft(line) {
   const answer = el("p", { class: "answer", dir: "auto" });
   const segments = [];
@@ -104,14 +106,14 @@ async function finish(exchange, reply, query) {
 }
 
 function failed(exchange, query, problem, wait = 0) {
-  const box = $("failure").content.cloneNode(true).firstElementChild;
-  const again = box.querySelector("button");
-  box.querySelector(".verdict").textContent = problem.title;
-  box.querySelector(".detail").textContent = problem.detail;
-  box.querySelector("ul").append(...(problem.errors ?? []).map((entry) => el("li", {}, entry.detail)));
-  box.querySelector(".muted").textContent = problem.request_id ? `Request ${problem.request_id}` : "";
+  const part = $("failure").content.cloneNode(true).firstElementChild;
+  const [verdict, detail, fields, number, again] = part.children;
+  verdict.textContent = problem.title;
+  detail.textContent = problem.detail;
+  fields.append(...(problem.errors ?? []).map((entry) => el("li", {}, entry.detail)));
+  number.textContent = problem.request_id ? `Request ${problem.request_id}` : "";
   again.addEventListener("click", () => { exchange.remove(); ask(query); });
-  exchange.append(box);
+  exchange.append(part);
   announce(problem.title);
   const count = (left) => {
     again.disabled = left > 0;
@@ -119,7 +121,7 @@ function failed(exchange, query, problem, wait = 0) {
     if (left > 0) setTimeout(count, 1000, left - 1);
   };
   count(wait);
-  if (!$("q").value) $("q").value = query.get("q");
+  box.value ||= query.get("q");
 }
 
 // Until the server is back, with longer and longer pauses; then the question is asked again, if it still stands there.
@@ -300,7 +302,7 @@ box.addEventListener("keydown", (event) => {
   }
 });
 
-// A new generation: the facts in the masthead follow it, and answers from the one before can be asked again.
+// A new generation: the masthead follows it, and answers from the one before can be asked again.
 async function look() {
   if (document.hidden || running) return;
   const page = await load("/").catch(() => null);
@@ -316,7 +318,7 @@ async function look() {
   }
 }
 
-$("stop").addEventListener("click", () => running?.abort());
+$("stop").addEventListener("click", ({ detail }) => detail < 2 && running?.abort());
 $("keys").hidden = false;
 $("keys").addEventListener("click", () => $("help").showModal());
 setInterval(look, 1000 * LOOK_SECONDS);

@@ -105,10 +105,9 @@ def test_a_stored_article_with_such_an_address_has_no_link(url: str | None) -> N
     article = Article("a_1", "T", "A b.", url=url)
     view = ArticleView(article, (Sentence("a_1", 0, 0, 4, "A b."),), 1)
     assert article_reply(view).url is None
-    for cited in ((), (0,)):
-        page = bytes(
-            Pages(web_folder(), ServerSettings()).article(IndexStatus("ready", None), view, cited).body
-        ).decode()
+    pages = Pages(web_folder(), ServerSettings())
+    for cite in ("", "0"):
+        page = bytes(pages.article(IndexStatus("ready", None), view, cite).body).decode()
         assert "Open the original" not in page
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from commands import CORPUS, call, furnish
+from payloads import PAYLOADS
 from qa.citations import cite, cited_short_answer
 from qa.contract import AnswerReply
 from qa.embedders import load_embedder
@@ -27,9 +28,9 @@ from qa.replies import answer_reply, around_short_answer
 from qa.resources import web_folder
 from qa.scorers import SHIPPED
 from qa.server import create_app
-from qa.settings import Settings
+from qa.settings import ServerSettings, Settings
 from qa.types import Answer, Article, Chunk, Passage, Sentence, ShortAnswer, Statement
-from test_pages import PAYLOADS, Page
+from test_pages import Page, show
 from test_server import check_answer
 
 QUESTIONS = {
@@ -155,7 +156,8 @@ def reply_of(before: str, words: str, after: str) -> AnswerReply:
 
 
 def page_of(reply: AnswerReply) -> str:
-    return bytes(Pages(web_folder()).home(IndexStatus("ready", None), SearchForm(), reply=reply).body).decode()
+    home = Pages(web_folder(), ServerSettings()).home(IndexStatus("ready", None), SearchForm(), reply=reply)
+    return bytes(home.body).decode()
 
 
 @pytest.mark.parametrize(
@@ -176,9 +178,9 @@ def test_exactly_the_words_are_emphasised_and_all_of_it_is_text(before: str, wor
     assert around_short_answer(one, reply) == (one.text, "", "")
     assert around_short_answer(two, reply) == (before, words, after)
     html = page_of(reply)
-    assert Page(html).find("strong", class_="short-answer") == [{"class": "short-answer"}]
+    assert show(reply).find("strong", class_="short-answer") == [{"class": "short-answer"}]
     (around,) = re.findall(
-        r'<span class="segment">([^<]*)<strong class="short-answer">([^<]*)</strong>([^<]*)<sup', html
+        r'<span class="segment">([^<]*)<strong class="short-answer">([^<]*)</strong>([^<]*)</span><sup', html
     )
     assert [Page(part).texts for part in around] == [[part] if part else [] for part in (before, words, after)]
 

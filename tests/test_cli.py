@@ -112,6 +112,15 @@ def test_an_answer_shows_each_quote_with_its_place(indexed: Path) -> None:
     assert re.fullmatch(r"generation 1 · embed \d+ · search \d+ · answer \d+ · verify \d+ · total \d+ ms", lines[-1])
 
 
+def test_a_follow_up_shows_what_it_was_understood_as(indexed: Path) -> None:
+    earlier = ("--after", "What is the Oster Dam?", "--after", "Where is it?")
+    answer = call("ask", "How many of its turbines were replaced?", *earlier, "--max-sentences", "1")
+    assert answer.out.startswith(f"Understood as: How many of the Oster Dam’s turbines were replaced?\n\n{CITED}[1]\n")
+    assert "Understood as" not in call("ask", QUESTION, *earlier).out
+    body = json.loads(call("ask", "How many of its turbines were replaced?", *earlier, "--json").out)
+    assert body["resolved_question"] == "How many of the Oster Dam’s turbines were replaced?"
+
+
 def test_search_shows_the_ranks(indexed: Path) -> None:
     found = call("search", QUESTION, "-k", "2")
     assert (found.code, found.err) == (0, "")

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
+from qa.engine import Engine
 from qa.followups import LONGEST_QUESTION, standalone
+from qa.server import create_app
 from qa.types import Turn
 
 COLONIAL = "Who attacked Colonial Pipeline in May 2021?"
@@ -214,3 +217,33 @@ def test_any_conversation(question: str, history: list[Turn]) -> None:
 def test_without_earlier_questions_nothing_changes(question: str) -> None:
     assert standalone(question, []) is None
     assert standalone(question, [Turn("assistant", "Jan Moll leads Europol.")]) is None
+
+
+def test_the_engine_answers_the_resolved_question(engine: Engine) -> None:
+    history = [Turn("user", "What is the Oster Dam?"), Turn("assistant", "")]
+    answer = engine.ask("How many turbines of it were replaced?", history=history)
+    assert answer.question == "How many turbines of it were replaced?"
+    assert answer.resolved_question == "How many turbines of the Oster Dam were replaced?"
+    by_itself = engine.ask(answer.resolved_question)
+    assert (by_itself.statements, by_itself.passages) == (answer.statements, answer.passages)
+    assert by_itself.resolved_question is None
+    assert engine.ask("How many passengers had booked the night ferry?", history=history).resolved_question is None
+
+
+def test_what_no_question_may_hold_does_not_come_from_the_history(engine: Engine) -> None:
+    answer = engine.ask("Who reopened it?", history=[Turn("user", "What is the \x00Oster\u202e\ud800 Dam?")])
+    assert answer.resolved_question == "Who reopened the Oster Dam?"
+
+
+def test_the_api_gives_both_questions(engine: Engine) -> None:
+    turns = [{"role": "user", "content": "What is the Oster Dam?"}, {"role": "assistant", "content": "It reopened."}]
+    with TestClient(create_app(engine), base_url="http://127.0.0.1") as client:
+        body = client.post("/v1/ask", json={"question": "When did it reopen?", "history": turns}).json()
+        assert (body["question"], body["resolved_question"]) == (
+            "When did it reopen?",
+            "When did the Oster Dam reopen?",
+        )
+        assert "history_not_used" not in [note["code"] for note in body["notes"]]
+        alone = client.post("/v1/ask", json={"question": "When did the Oster Dam reopen?", "history": turns}).json()
+        assert alone["resolved_question"] is None
+        assert [c["quote"] for c in alone["citations"]] == [c["quote"] for c in body["citations"]]

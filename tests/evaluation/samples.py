@@ -47,6 +47,21 @@ TREC = (
 )
 # The SHA-256 of the first name, as a number, ends in 0, that of the second in another digit.
 HELD_OUT, TRAINED_ON = "Oster_Dam_0", "Oster_Dam_1"
+TEST_HALF = "4"
+"""Behind the name of any domain it makes a conversation of the test half."""
+FOLLOW_UPS = {
+    "lastturn": ["|user|: What is the Oster Dam?", "|user|: Who reopened it?", "|user|: How many goats returned home?"],
+    "questions": [
+        "|user|: What is the Oster Dam?",
+        "|user|: What is the Oster Dam?\n|user|: Who reopened it?",
+        "|user|: What is the Oster Dam?\n|user|: Who reopened it?\n|user|: How many goats returned home?",
+    ],
+    "rewrite": [
+        "|user|: What is the Oster Dam?",
+        "|user|: Who reopened the Oster Dam?",
+        "|user|: How many goats returned home?",
+    ],
+}
 BERG = "The engineer Dr. Berg had built the old dam by hand in 1931."
 TURBINES = "Engineers replaced 3 of the 8 turbines in the spring of 2016."
 
@@ -79,6 +94,12 @@ def write_data(folder: Path) -> Path:
     claim = {"claim": "Engineers replaced three turbines at the Oster Dam.", "label": "SUPPORTS"}
     claims = [claim | {"id": name, "evidence": [[[name, 1, 2]], [[name, 2, 4]]]} for name in (*names, "Absent")]
     _write(folder / "fever" / "claims.jsonl.gz", *claims)
+    for domain in ("clapnq", "cloud", "fiqa", "govt"):
+        for name, texts in FOLLOW_UPS.items():
+            turns = [{"_id": f"{domain}-{TEST_HALF}<::>{n}", "text": text} for n, text in enumerate(texts, start=1)]
+            path = folder / "followups" / domain / f"{domain}_{name}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(turn) + "\n" for turn in turns), encoding="utf-8")
     (folder / "newswire").mkdir()
     with tarfile.open(folder / "newswire" / "bbc.tar.gz", "w:gz") as archive:
         for name, text in (("BBC/README.TXT", "About\n"), ("BBC/tech/001.txt", "Lamp\n\nThe old lamp was sold.\n")):

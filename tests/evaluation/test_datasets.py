@@ -22,7 +22,7 @@ from qa.settings import Settings
 from qa.storage import IndexFolder
 from qa.types import Draft
 
-MADE = ("realtimeqa", "multirc", "trecqa", "squad2", "fever", "out-of-corpus")
+MADE = ("realtimeqa", "multirc", "trecqa", "squad2", "fever", "out-of-corpus", "followups")
 DETOKENIZED = "Engineers replaced 3 of the 8 turbines at the Oster Dam."
 
 
@@ -156,6 +156,45 @@ def test_swapped_questions_are_asked_of_the_starter_corpus(request_for: Request,
     assert found.report.metrics["false_answer"] == Metric(0, *wilson_interval(0, 2), 2)
 
 
+def test_followups_are_compared_with_what_a_person_made_of_them(request_for: Request) -> None:
+    found = evaluate_dataset("followups", replace(request_for, split="test"))
+    assert found.report.about["kinds"] == dict.fromkeys(("clapnq", "cloud", "fiqa", "govt"), 2)
+    measured = values(found)
+    # "Who reopened it?" becomes the rewrite; "How many goats returned home?" is left alone, as by the person.
+    assert measured["followup.f1.derived"] == measured["followup.overlap@10.derived"] == 1
+    assert measured["followup.cosine.derived"] == pytest.approx(1)
+    assert measured["followup.resolved"] == measured["followup.kept"] == 1
+    # One of three terms is there: F1 = 2 · 1 / (1 + 3).
+    assert measured["followup.f1.last"] == (0.5 + 1) / 2
+    assert measured["followup.f1.gain"] == measured["followup.f1.gain.govt"] == 0.25
+    assert measured["followup.f1.gain.needed"] == 0.5
+    # The same terms; and one of the question before beside the four (many, goats, returned, home).
+    assert measured["followup.f1.previous"] == pytest.approx((1 + 2 * 4 / (5 + 4)) / 2)
+    with pytest.raises(EvaluationError, match="no questions of split dev"):
+        evaluate_dataset("followups", replace(request_for, split="dev"))
+
+
+def test_conversations_are_held_on_the_starter_corpus(request_for: Request, tmp_path: Path) -> None:
+    lines = Path("eval/followups.jsonl").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "followups.jsonl"
+    path.write_text("\n".join(lines[:1] + lines[27:28]), encoding="utf-8")
+    found = evaluate_dataset("conversations", replace(request_for, questions=path, split="all"))
+    assert found.report.about["kinds"] == {"alone": 1, "dependent": 1}
+    assert [case.id for case in found.cases] == ["f001", "f028"]
+    measured = values(found)
+    assert measured["followup.resolved"] == measured["followup.kept"] == 1
+    assert (
+        measured["followup.recall@5.gain"] == measured["followup.recall@5.derived"] - measured["followup.recall@5.last"]
+    )
+    for name, scores in found.report.questions.items():
+        assert all(0 <= value <= 1 for key, (value, _) in scores.items() if "gain" not in key), name
+    path.write_text(
+        lines[0].replace('"after": ["', '"after": [], "answer": "').replace('"], "question"', '", "question"')
+    )
+    with pytest.raises(EvaluationError, match="without `after`"):
+        evaluate_dataset("conversations", replace(request_for, questions=path, split="all"))
+
+
 def test_a_ranking_is_scored_by_place() -> None:
     keys = tuple(("d", number) for number in range(4))
     gold = frozenset({("d", 1), ("d", 3)})
@@ -213,4 +252,4 @@ def test_broken_data_are_named(case: str, request_for: Request, data: Path) -> N
 def test_an_unknown_name_is_answered_with_those_there_are(request_for: Request) -> None:
     with pytest.raises(EvaluationError, match="no data set 'squad': there are starter, realtimeqa"):
         evaluate_dataset("squad", request_for)
-    assert set(DATASETS) == {*MADE, "starter", "swapped"}
+    assert set(DATASETS) == {*MADE, "starter", "swapped", "conversations", "feedback"}

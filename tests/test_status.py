@@ -14,12 +14,13 @@ from urllib.parse import urlencode
 import pytest
 from starlette.testclient import TestClient
 
+from payloads import PAYLOADS
 from qa import index, records
 from qa.engine import Engine
 from qa.index import BuildReport
 from qa.server import create_app
 from qa.settings import Settings
-from test_pages import BASE, BROWSER, PAYLOADS, QUESTION, Page
+from test_pages import BASE, BROWSER, QUESTION, Page
 
 TOKEN = "t0ken-ünïque"
 NOTHING = "What is the price of saffron in Lisbon?"
@@ -60,10 +61,15 @@ def operate(client: TestClient, do: str, token: str = TOKEN, status: int = 200) 
     return Page(response.text)
 
 
-def ask(client: TestClient, question: str, down: dict[str, Any] | None = None) -> str:
+def recall(client: TestClient, answer_id: str) -> dict[str, Any]:
+    return dict(client.get(f"/v1/answers/{answer_id}").json())
+
+
+def ask(client: TestClient, question: str, comment: str = "", **down: Any) -> str:
+    """Ask, give a thumb down if there is anything to say, and return the id of the answer."""
     body = client.post("/ask", json={"question": question}).json()
-    if down is not None:
-        given = {"answer_id": body["id"], "rating": "down", **down}
+    if comment or down:
+        given = {"answer_id": body["id"], "rating": "down", "comment": comment, **down}
         assert client.post("/v1/feedback", json=given).status_code == 201
     return str(body["id"])
 
@@ -141,7 +147,7 @@ def test_what_readers_asked_is_for_the_operator(guarded: Settings, build: Callab
     build()
     with opened(guarded) as client:
         ask(client, NOTHING)
-        rated = ask(client, QUESTION, {"citation": 1, "reasons": ["not_in_source"], "comment": "It was four."})
+        rated = ask(client, QUESTION, "It was four.", citation=1, reasons=["not_in_source"])
         pages = [look(client), *(operate(client, do, token, 403) for do in ("show", "rebuild") for token in ("", "x"))]
         for page in pages:
             assert not any(part in page.text for part in (*PRIVATE, NOTHING, QUESTION, "four", "Rebuild running"))
@@ -227,8 +233,9 @@ def test_a_removed_article_is_gone_from_the_page(settings: Settings, build: Call
         ask(client, "What is the price of turbines in Lisbon?")
         assert "Oster Dam reopens" in look(client).text
         (settings.paths.corpus / "dam.md").unlink()
-        build()
-        assert engine.reload_if_changed()
+        report = build()
+        engine.reload_if_changed()  # unless the server's own follower was faster
+        assert engine.status().generation == report.generation
         page = look(client)
         assert "price of turbines" in page.text and "Oster Dam" not in page.text
         engine.close()
@@ -251,9 +258,9 @@ def test_as_many_refusals_as_promised(
 def test_hostile_text_is_text(settings: Settings, build: Callable[..., BuildReport]) -> None:
     build()
     with opened(settings) as client:
-        asked = [f"Zyxwv{number} {payload}" for number, payload in enumerate(PAYLOADS)][-40:]
-        for question in asked:
-            ask(client, question, {"comment": question})
-        page = look(client)
-        for question in asked:
-            assert page.text.count(" ".join(question.split())) >= 2, question
+        for start in range(0, len(PAYLOADS), records.REFUSALS):
+            given = [f"Zyxwv {payload}"[:1000] for payload in PAYLOADS[start : start + records.REFUSALS]]
+            asked = [recalled["question"] for text in given for recalled in [recall(client, ask(client, text, text))]]
+            page = look(client)
+            for text in (*given, *asked):
+                assert " ".join(text.split()) in page.text, text

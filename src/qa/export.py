@@ -60,7 +60,7 @@ def _link(title: str, url: str) -> str:
 
 def escape(text: str) -> str:
     """Markdown that renders as this text, on one line."""
-    line = text.replace("\n", " ").strip()
+    line = " ".join(text.splitlines()).strip()
     return _OPENING.sub(r"\g<0>\\", _SPECIAL.sub(r"\\\g<0>", line))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -11,17 +12,21 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from qa import contract, streaming
 from qa.engine import Engine
 from qa.errors import ModelError
+from qa.guards import Gate
 from qa.index import BuildReport
 from qa.openapi import EXAMPLES
+from qa.protocols import Listener
 from qa.scorers.encoding import Encoded
 from qa.scorers.onnx import OnnxScorer
 from qa.server import create_app
 from qa.settings import Settings
+from qa.types import Begun, Progress
 from serving import Sent, events, serving
 
 BASE = "http://127.0.0.1"
@@ -451,3 +456,34 @@ def test_silence_is_filled_with_comments(live: Live, monkeypatch: pytest.MonkeyP
         turnstile.open()
         kept += lines
     check(list(events(line for line in kept if not line.startswith(":"))))
+
+
+def test_a_client_that_is_gone_before_the_first_byte_ends_the_work_too() -> None:
+    ended = threading.Event()
+
+    def work(listen: Listener) -> contract.AnswerReply:
+        try:
+            listen(Begun(TURBINES, None, 1))
+            while True:
+                listen(Progress("searching"))
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    async def run() -> None:
+        leave = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await leave.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_: Any) -> None:
+            await asyncio.sleep(60)
+
+        scope: dict[str, Any] = {"type": "http", "path": "/ask", "headers": [], "state": {"request_id": "x"}}
+        response = await streaming.stream_answer(Gate(1, 0, 60), work, "ans_1", Request(scope, receive))
+        leave.set()
+        await response(scope, receive, send)
+        assert await asyncio.to_thread(ended.wait, 30)
+
+    asyncio.run(run())

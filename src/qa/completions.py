@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -78,7 +77,7 @@ class Completions:
         reports = follow(self.api.gate, partial(self.api.answer, question, answer_id))
         await while_connected(request, begin(reports))
         counted = bool(asked.stream_options and asked.stream_options.include_usage)
-        return Stream(_stream(reports, answer_id, base, counted, request))
+        return Stream(_stream(reports, answer_id, base, counted, request), reports)
 
     def models(self) -> ModelsReply:
         """What can be named as `model`; `created` is when the index was built."""
@@ -192,22 +191,21 @@ async def _stream(
         made = ChatChunk(**about, choices=choices, **more)
         return format_sse_event(data_str=made.model_dump_json(exclude_unset=True))
 
-    async with aclosing(reports):
-        yield chunk(ChatDelta(role="assistant", content=""))
-        try:
-            async for report in reports:
-                if report is None:
-                    yield KEEPALIVE_COMMENT
-                elif isinstance(report, AnswerReply):
-                    annotations = []
-                    for text, cited in _pieces(report, base):
-                        annotations += cited
-                        yield chunk(ChatDelta(content=text))
-                    if annotations:
-                        yield chunk(ChatDelta(annotations=annotations))
-                    yield chunk(ChatDelta(), "stop")
-                    if counted:
-                        yield chunk(None, usage=_usage(report))
-            yield format_sse_event(data_str="[DONE]")
-        except Exception as error:  # noqa: BLE001 - the status has been sent: what went wrong can only be a chunk
-            yield format_sse_event(data_str=failed(error, request.scope).model_dump_json())
+    yield chunk(ChatDelta(role="assistant", content=""))
+    try:
+        async for report in reports:
+            if report is None:
+                yield KEEPALIVE_COMMENT
+            elif isinstance(report, AnswerReply):
+                annotations = []
+                for text, cited in _pieces(report, base):
+                    annotations += cited
+                    yield chunk(ChatDelta(content=text))
+                if annotations:
+                    yield chunk(ChatDelta(annotations=annotations))
+                yield chunk(ChatDelta(), "stop")
+                if counted:
+                    yield chunk(None, usage=_usage(report))
+        yield format_sse_event(data_str="[DONE]")
+    except Exception as error:  # noqa: BLE001 - the status has been sent: what went wrong can only be a chunk
+        yield format_sse_event(data_str=failed(error, request.scope).model_dump_json())

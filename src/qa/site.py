@@ -17,7 +17,7 @@ from qa.api import Admin, Api
 from qa.contract import AnswerReply, AskRequest, FeedbackRequest, FiltersIn, Turn
 from qa.errors import QAError
 from qa.export import answer_markdown, file_name
-from qa.guards import is_loopback, read_form
+from qa.guards import is_loopback, read_form, while_connected
 from qa.openapi import build_document, list_operations
 from qa.pages import EXAMPLES_SHOWN, Operating, Pages, Readers, SearchForm
 from qa.problems import KINDS, ProblemError, trouble_for
@@ -42,7 +42,7 @@ class Site:
         if not form.question:
             return await run_in_threadpool(self._empty, form)
         try:
-            reply = await self.api.answered(_asked(form))
+            reply = await while_connected(request, self.api.answered(_asked(form)))
         except (ProblemError, QAError, RequestValidationError) as error:
             status = await run_in_threadpool(self.api.engine.status)
             return self.pages.home(status, form, trouble=trouble_for(error))

@@ -99,15 +99,16 @@ async def follow(gate: Gate, work: Work) -> Reports:
 
 
 class Stream(EventSourceResponse):
-    """Sends events and, whatever becomes of the connection, ends the work behind them."""
+    """Sends events that are made of reports and, whatever becomes of the connection, ends the work that reports."""
 
-    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], reports: Reports) -> None:
         super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._events = events
+        self._reports = reports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        async with aclosing(self._events):
+        async with aclosing(self._reports), aclosing(self._events):
             await super().__call__(scope, receive, send)
 
 
@@ -119,7 +120,7 @@ async def stream_answer(gate: Gate, work: Work, answer_id: str, request: Request
     started = time.perf_counter()
     reports = follow(gate, work)
     begun = await while_connected(request, begin(reports))
-    return Stream(_encode(_events(answer_id, begun, reports, started), request.scope))
+    return Stream(_encode(_events(answer_id, begun, reports, started), request.scope), reports)
 
 
 async def begin(reports: Reports) -> Begun:
@@ -136,19 +137,18 @@ Draft = tuple[type[Event], dict[str, Any]]
 
 async def _events(answer_id: str, begun: Begun, reports: Reports, started: float) -> AsyncGenerator[Draft | None]:
     latest = None
-    async with aclosing(reports):
-        yield AskCreated, {"id": answer_id, **asdict(begun)}
-        async for report in reports:
-            if report is None:
-                yield None
-            elif isinstance(report, AnswerReply):
-                for event in _told(report):
-                    yield event
-            elif isinstance(report, Progress) and report.stage != latest:
-                latest = report.stage
-                yield _progress(report, started)
-                if latest == "ranking":
-                    yield AskSources, {"sources": found_sources(report.passages)}
+    yield AskCreated, {"id": answer_id, **asdict(begun)}
+    async for report in reports:
+        if report is None:
+            yield None
+        elif isinstance(report, AnswerReply):
+            for event in _told(report):
+                yield event
+        elif isinstance(report, Progress) and report.stage != latest:
+            latest = report.stage
+            yield _progress(report, started)
+            if latest == "ranking":
+                yield AskSources, {"sources": found_sources(report.passages)}
 
 
 def _progress(report: Progress, started: float) -> Draft:

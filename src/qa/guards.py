@@ -226,7 +226,7 @@ class Gate:
         """
         with self._lock:
             if self._taken >= self._places:
-                raise ProblemError("overloaded", retry_after=_RETRY_SECONDS)
+                raise ProblemError("overloaded", f"Ask again in {_RETRY_SECONDS} seconds.", retry_after=_RETRY_SECONDS)
             self._taken += 1
         future = self._pool.submit(work)
         future.add_done_callback(lambda _: self._leave())

@@ -44,7 +44,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say loudly that there was no browser; `-q` says nothing of what was skipped."""
     skipped = [report for report in terminalreporter.stats.get("skipped", ()) if MISSING in str(report.longrepr)]
     if skipped:
-        terminalreporter.write_sep("!", f"{MISSING}: {len(skipped)} tests skipped; install Chromium", red=True, bold=True)
+        terminalreporter.write_sep(
+            "!", f"{MISSING}: {len(skipped)} tests skipped; install Chromium", red=True, bold=True
+        )
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +70,7 @@ def paced() -> Iterator[Paced]:
 
 
 @pytest.fixture
-def new_site(
-    make_settings: Callable[..., Settings], tmp_path: Path, paced: Paced
-) -> Iterator[Callable[..., Site]]:
+def new_site(make_settings: Callable[..., Settings], tmp_path: Path, paced: Paced) -> Iterator[Callable[..., Site]]:
     """Make a site of the test's own over the small corpus, with any settings; `indexed=False`: without an index."""
     made: list[Site] = []
 

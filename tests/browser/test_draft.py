@@ -47,9 +47,7 @@ def text(page: Any) -> str:
     return re.sub(r"\s+", " ", found)
 
 
-def test_it_comes_word_by_word_and_is_announced_when_it_is_there(
-    slow: Watched, paced: Paced, words: list[str]
-) -> None:
+def test_it_comes_word_by_word_and_is_announced_when_it_is_there(slow: Watched, paced: Paced, words: list[str]) -> None:
     page = slow.page
     slow.send(QUESTION)
     page.wait_for_selector('.working:has-text("Searching")')

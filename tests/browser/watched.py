@@ -77,7 +77,7 @@ class Site:
 
     def ask(self, question: str) -> dict[str, Any]:
         """The reply over HTTP."""
-        reply: dict[str, Any] = httpx2.post(f"{self.address}/v1/ask", json={"question": question}).json()
+        reply: dict[str, Any] = httpx2.post(f"{self.address}/v1/ask", json={"question": question}, timeout=60).json()
         return reply
 
     def retell(self, reply: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -150,7 +150,9 @@ def _pieces(body: bytes) -> list[bytes]:
             for at, word in enumerate(words):
                 text = f" {word}" if at else word
                 if text:
-                    pieces.append(b"event: answer.delta\ndata: " + json.dumps({**data, "text": text}).encode() + b"\n\n")
+                    pieces.append(
+                        b"event: answer.delta\ndata: " + json.dumps({**data, "text": text}).encode() + b"\n\n"
+                    )
         elif block:
             pieces.append(block + b"\n\n")
     return pieces
@@ -211,9 +213,7 @@ class Watched:
     def complaints(self) -> list[str]:
         """What axe-core finds against the page, with every rule that it has switched on."""
         found = Axe().run(self.page).response["violations"]
-        return [
-            f"{rule['id']} {node['target']}: {node['failureSummary']}" for rule in found for node in rule["nodes"]
-        ]
+        return [f"{rule['id']} {node['target']}: {node['failureSummary']}" for rule in found for node in rule["nodes"]]
 
     def inspect(self, name: str) -> None:
         """No complaint in either theme, on a desktop and on a phone; a picture of each."""

@@ -145,6 +145,7 @@ async function ask(query) {
   running?.abort();
   const own = running = new AbortController();
   $("empty")?.remove();
+  $("toast").replaceChildren();
   document.querySelector("dialog[open]")?.close();
   form.querySelector("details").open = false;
   const { line, say, end } = working();

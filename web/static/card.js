@@ -1,6 +1,6 @@
 // The card of a citation, on hover and on focus: hoverable, and gone with Esc.
 
-import { el } from "./dom.js";
+import { $, el } from "./dom.js";
 
 let card = null;
 let owner = null;
@@ -23,7 +23,7 @@ function show(chip) {
     el("strong", { dir: "auto" }, chip.dataset.title || "Untitled"),
     el("span", { class: "muted" }, chip.dataset.byline),
     el("q", { dir: "auto" }, chip.dataset.quote));
-  document.body.append(card);
+  $("main").append(card);
   chip.setAttribute("aria-describedby", "card");
   place();
 }

@@ -1,4 +1,4 @@
-// What was asked in this browser, newest first: kept here and nowhere else.
+// What was asked in this browser, newest first; kept nowhere else.
 
 import { $, el } from "./dom.js";
 
@@ -28,11 +28,7 @@ function show() {
   list.replaceChildren(...entries.map(({ query, at }) => {
     const question = new URLSearchParams(query).get("q") ?? "";
     const remove = el("button", { type: "button", class: "plain", "aria-label": `Delete ${question}` }, "×");
-    remove.addEventListener("click", () => {
-      keep(kept().filter((entry) => entry.query !== query));
-      show();
-      (list.querySelector("button") ?? dialog.querySelector("form button")).focus();
-    });
+    remove.addEventListener("click", () => change(kept().filter((entry) => entry.query !== query)));
     return el("li", {}, el("a", { href: `/?${query}`, "data-ask": true, dir: "auto" }, question),
       el("span", { class: "byline" }, new Date(at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })), remove);
   }));
@@ -40,8 +36,14 @@ function show() {
   $("forget").hidden = !entries.length;
 }
 
+function change(entries) {
+  keep(entries);
+  show();
+  (list.querySelector("button") ?? dialog.querySelector("form button")).focus();
+}
+
 export function watch() {
   $("past").hidden = false;
   $("past").addEventListener("click", () => { show(); dialog.showModal(); });
-  $("forget").addEventListener("click", () => { keep([]); show(); });
+  $("forget").addEventListener("click", () => change([]));
 }

@@ -61,10 +61,6 @@ def operate(client: TestClient, do: str, token: str = TOKEN, status: int = 200) 
     return Page(response.text)
 
 
-def recall(client: TestClient, answer_id: str) -> dict[str, Any]:
-    return dict(client.get(f"/v1/answers/{answer_id}").json())
-
-
 def ask(client: TestClient, question: str, comment: str = "", **down: Any) -> str:
     """Ask, give a thumb down if there is anything to say, and return the id of the answer."""
     body = client.post("/ask", json={"question": question}).json()
@@ -258,9 +254,8 @@ def test_as_many_refusals_as_promised(
 def test_hostile_text_is_text(settings: Settings, build: Callable[..., BuildReport]) -> None:
     build()
     with opened(settings) as client:
-        for start in range(0, len(PAYLOADS), records.REFUSALS):
-            given = [f"Zyxwv {payload}"[:1000] for payload in PAYLOADS[start : start + records.REFUSALS]]
-            asked = [recalled["question"] for text in given for recalled in [recall(client, ask(client, text, text))]]
-            page = look(client)
-            for text in (*given, *asked):
-                assert " ".join(text.split()) in page.text, text
+        given = [f"Zyxwv {payload}" for payload in PAYLOADS[::10]]  # every one in every place: tests/test_hostile.py
+        asked = [client.get(f"/v1/answers/{ask(client, text, text)}").json()["question"] for text in given]
+        page = look(client)
+        for text in (*given, *asked):
+            assert " ".join(text.split()) in page.text, text

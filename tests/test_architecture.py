@@ -16,7 +16,7 @@ LEVELS: list[set[str]] = [
     {"sentences", "fragments", "times", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
     {"lexical", "storage"},
     {"chunks", "catalog", "support", "followups"},
-    {"citations", "scorers"},
+    {"citations", "scorers", "suggestions"},
     {"answerers"},
     {"snapshot"},
     {"index", "retrieval"},

@@ -11,9 +11,11 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 
 from qa.answerers import load_answerer
 from qa.catalog import iso_day
@@ -26,6 +28,7 @@ from qa.retrieval import Retriever
 from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
+from qa.suggestions import beginnings, follow_ups
 from qa.times import outdated_note, time_note
 from qa.types import Answer, Article, Begun, Filters, Note, Passage, Progress, Reason, Sentence, TimeScope, Turn
 
@@ -33,6 +36,11 @@ __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
 
 MAX_QUESTION = 2000
 """Code points; checked before a question reaches a tokenizer, whose time grows with the whole text."""
+
+FOLLOW_UPS = 3
+"""Questions that are suggested after an answer, at most."""
+BEGINNINGS, NEWEST, TRIED = 5, 60, 20
+"""Questions to begin with, the newest articles that they are looked for in, and how many are tried at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +97,8 @@ class _Live:
         self.snapshot = snapshot
         self.retriever = retriever
         self.answerer = answerer
+        self.tried: Future[tuple[str, ...]] | None = None
+        """Questions to begin with, once someone needs them."""
         self._users = 1  # the engine itself
         self._lock = threading.Lock()
 
@@ -181,7 +191,7 @@ class Engine:
                 "verify": (done - checking) * 1000,
                 "total": (done - started) * 1000,
             }
-            return Answer(
+            answer = Answer(
                 question=question,
                 status="answered" if cited.statements else "not_found",
                 reason=None if cited.statements else _reason(live, found.passages, found.filtered_out),
@@ -200,6 +210,7 @@ class Engine:
                 scope=found.scope,
                 resolved_question=resolved,
             )
+            return replace(answer, follow_ups=follow_ups(answer, FOLLOW_UPS)) if answer.statements else answer
 
     def search(
         self,
@@ -236,12 +247,44 @@ class Engine:
             return live.snapshot.catalog.article_ids()
 
     def suggestions(self, n: int) -> tuple[str, ...]:
-        """Headlines of the newest articles, to begin with on an empty page; none without an index."""
+        """Questions to begin with on an empty page, then headlines of the newest articles; none without an index.
+
+        The questions are made from the newest articles and tried, in a thread of its own, when this is first called
+        for a generation; until that is done there are headlines alone.
+        """
         try:
             with self._pin() as live:
-                return tuple(article.title for article in live.snapshot.catalog.newest(n))
+                tried = self._tried(live)
+                headlines = (article.title for article in live.snapshot.catalog.newest(n))
+                return (*tried[:n], *headlines)[:n]
         except QAError:
             return ()
+
+    def _tried(self, live: _Live) -> tuple[str, ...]:
+        with self._lock:
+            first, live.tried = live.tried is None, live.tried or Future()
+        if first:
+            live.acquire()
+            threading.Thread(target=self._try, args=(live, live.tried), name="suggestions", daemon=True).start()
+        return live.tried.result() if live.tried.done() else ()
+
+    def _try(self, live: _Live, tried: Future[tuple[str, ...]]) -> None:
+        """Ask questions from the newest articles, and keep those whose answers cite what they were made from."""
+        kept: list[str] = []
+        try:
+            for question, sentence in islice(beginnings(live.snapshot.catalog, NEWEST), TRIED):
+                found = live.retriever.retrieve(question, self.settings.retrieval.passages)
+                most = self.settings.answers.max_sentences
+                draft = live.answerer.answer(question, found.passages, most, lambda _: None)
+                if any(sentence in statement.sources for statement in draft.statements):
+                    kept.append(question)
+                if len(kept) == BEGINNINGS:
+                    break
+        except QAError as error:
+            _log.warning("no questions to begin with: %s", error)
+        finally:
+            tried.set_result(tuple(kept))
+            live.release()
 
     def outlets(self) -> dict[str, int]:
         """How many articles each outlet has, most first; none without an index."""

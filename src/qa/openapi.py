@@ -145,7 +145,7 @@ _ANSWER: dict[str, Any] = {
     "not_found": None,
     "dates": _DATES,
     "notes": [_NOTE],
-    "follow_ups": [],
+    "follow_ups": ["Who is Ada Long?"],
     "engine": _ENGINE,
     "usage": _USAGE,
     "timings_ms": _TIMINGS,

@@ -157,7 +157,7 @@ def answer_reply(
         not_found=_not_found(answer, filtered) if answer.status == "not_found" else None,
         dates=_dates(answer.scope),
         notes=_notes(answer),
-        follow_ups=[],
+        follow_ups=list(answer.follow_ups),
         engine=_engine(answer, status),
         usage=UsageOut(prompt_tokens=0, completion_tokens=0),
         timings_ms=answer.timings_ms,

@@ -319,7 +319,8 @@ class Answer:
     `reason` says why nothing was found; it is None when something was.
     `articles` are the cited ones in order of first citation. `dropped` counts statements that failed the support
     check. `timings_ms` maps a stage to milliseconds. `notes` tell what else a reader should know. `scope` is the time
-    that articles were preferred for, None when dates played no part. `resolved_question` is what was asked in place of
+    that articles were preferred for, None when dates played no part. `follow_ups` are further questions that what was
+    read answers. `resolved_question` is what was asked in place of
     a question that depends on earlier turns, None for one that stands alone.
     """
 
@@ -340,6 +341,7 @@ class Answer:
     short_answer: ShortAnswer | None = None
     scope: TimeScope | None = None
     resolved_question: str | None = None
+    follow_ups: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from qa.engine import Engine, check_question
-from qa.errors import ArticleNotFound, IndexMissing, QuestionError
+from qa.errors import ArticleNotFound, IndexMissing, QuestionError, Stopped
 from qa.settings import Settings
 from qa.storage import IndexFolder
-from qa.types import Filters
+from qa.types import Begun, Filters, Progress
 
 QUESTIONS = [
     ("How many turbines were replaced at the Oster Dam?", "Engineers replaced 3 of the 8 turbines."),
@@ -62,6 +62,32 @@ def test_the_same_question_gets_the_same_answer(engine: Engine) -> None:
         second.citations,
         second.confidence,
     )
+
+
+def test_an_answer_tells_how_it_comes_along(engine: Engine) -> None:
+    reports: list[Begun | Progress] = []
+    answer = engine.ask(QUESTIONS[0][0], max_sentences=1, listen=reports.append)
+    assert reports == [
+        Begun(QUESTIONS[0][0], None, answer.generation),
+        Progress("searching", 6),
+        Progress("ranking", len(answer.passages), answer.passages),
+        Progress("writing"),
+        Progress("checking", 1),
+    ]
+
+
+@pytest.mark.parametrize("last", range(5))
+def test_a_listener_can_end_the_work_at_every_report(engine: Engine, last: int) -> None:
+    heard: list[Begun | Progress] = []
+
+    def listen(report: Begun | Progress) -> None:
+        heard.append(report)
+        if len(heard) > last:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        engine.ask(QUESTIONS[0][0], listen=listen)
+    assert len(heard) == last + 1
 
 
 def test_filters_keep_other_articles_out(engine: Engine) -> None:

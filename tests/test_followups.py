@@ -53,6 +53,20 @@ FOLLOW_UPS = {
     ("What are their names?", "Who are the Shadow Brokers?"): "What are the Shadow Brokers’ names?",
     # The pronoun stands behind a name of the question.
     ("What did Symantec say about it?", "What is Stuxnet?"): "What did Symantec say about Stuxnet?",
+    # The subject stays, and the one who is asked for may be meant.
+    ("Who replaced her?", "Who is the prime minister of New Zealand?", "", "When did she resign?"): (
+        "Who replaced the prime minister of New Zealand?"
+    ),
+    (
+        "What is his party?",
+        "Who is Ute Falk?",
+        "",
+        "Who replaced her?",
+    ): "What is his party? (about: replaced Ute Falk)",
+    ("Where do they work?", "What is ChatGPT?", "", "Who made it?"): "Where do they work? (about: made ChatGPT)",
+    ("Why did it do that?", "Which company laid off 10,000 workers?"): (
+        "Why did it do that? (about: company laid off 10,000 workers)"
+    ),
     # Events, and what more than a name can stand for.
     ("When did that happen?", COLONIAL): "When did that happen? (about: attacked Colonial Pipeline in May 2021)",
     ("When did it happen?", "What is the Hydra raid?"): "When did it happen? (about: the Hydra raid)",
@@ -89,6 +103,12 @@ FOLLOW_UPS = {
     ),
     ("What about Norway?", "Did Iran attack Albania?"): "What about Norway? (about: Iran attack Albania)",
     ("What about the victims?", "Who attacked Albania?"): "What about the victims? (about: attacked Albania)",
+    ("And Google?", "Which company laid off 10,000 workers in January?"): (
+        "And Google? (about: company laid off 10,000 workers in January)"
+    ),
+    ("What about Max Moll?", "When was Ute Falk elected?", "", "Why?"): ("When was Max Moll elected?"),
+    # What somebody says or does has to be about something.
+    ("What did Biden say?", "Who shot the balloon down?"): "What did Biden say? (about: shot the balloon down)",
     # Too short to be asked alone.
     ("Was anybody arrested?", "Who ran the Genesis Market?"): "Was anybody arrested? (about: ran the Genesis Market)",
     ("How many sectors?", "What is NIS2?"): "How many sectors? (about: NIS2)",
@@ -130,6 +150,7 @@ ALONE = [
     ("Which software update carried NotPetya?", "What is Emotet?"),
     ("What is WannaCry?", "What is Emotet?"),
     ("What happened in Estonia?", COLONIAL),
+    ("What does LockBit do?", "What is LockBit?"),
     ("Europol?", "Who won the election?"),
     # Names that were said before, in any case.
     ("what did colonial pipeline pay", COLONIAL),

@@ -30,6 +30,8 @@ LONGEST_TOPIC = 100
 """Code points of what is put in brackets."""
 LONGEST_SUBJECT = 8
 """Words of what a question asks the meaning of."""
+LONGEST_FRAGMENT = 6
+"""Words of a question that is no sentence: "And in May?"."""
 FEW_TERMS = 2
 """A question without a name and with no more content words than these carries on a conversation that has one."""
 TALE = 3
@@ -86,10 +88,13 @@ _CLAUSE_END = re.compile(r"[,.;:?!](?=\s)|\b(?:and|but|or|if|because|when|while|
 _SHIFT = re.compile(
     r"by the way\b|(?:changing|to change) the (?:subject|topic)|(?:speaking|talking) (?:of|about)\b", re.IGNORECASE
 )
+_NAME = re.compile(rf"(?:(?P<preposition>{'|'.join(sorted(_PREPOSITIONS))})\s+)?(?:the\s+)?(?P<name>.+)", re.IGNORECASE)
+_REACTION = re.compile(r"\b(?:do|say|think|react|respond|reply|comment)\W*$", re.IGNORECASE)
 _PLURAL = re.compile(r"[^\W_]{3,}s\b")
 _BEFORE_NOUN = re.compile(rf"\b(?:{'|'.join(sorted(_PREPOSITIONS))}|is|are|was|were) the $", re.IGNORECASE)
 _EXPLETIVE = re.compile(
-    r"\bit\s+(?:(?:\w+\s+){1,3}(?:that|to|for|if|when|whether)|takes?|took|means?|rain|snow|seems?|appears?)\b"
+    r"\b(?:(?:is|was|isn['’]t|wasn['’]t)\s+it|it\s+(?:is|was|be))\s+(?:\w+\s+){1,3}(?:that|to|for|if|when|whether)\b"
+    r"|\bit\s+(?:takes?|took|means?|rain|snow|seems?|appears?)\b"
     r"|\bit\s+like\s+(?:to|in|for)\b|\bit(?:\s+is|['’]s)\s+(?:better|best|important|clear|likely|true|good|bad)\b",
     re.IGNORECASE,
 )
@@ -112,9 +117,9 @@ def standalone(question: str, history: Sequence[Turn]) -> str | None:
         if turn.role == "user":
             asked = " ".join(turn.content[:LONGEST_QUESTION].split())
             if asked:
-                said.append(_Exchange(_resolve(asked, said) or asked))
+                said.append(_Exchange(_resolve(asked, said) or asked, said[-1].focus if said else ""))
         elif said:
-            said[-1] = _Exchange(said[-1].question, " ".join(turn.content[:LONGEST_ANSWER].split()))
+            said[-1].answered(" ".join(turn.content[:LONGEST_ANSWER].split()))
     resolved = _resolve(question, said)
     if resolved is not None and _resolve(resolved, said) is not None:
         resolved = _bracketed(question, said)  # A name alone did not make it plain.
@@ -124,16 +129,22 @@ def standalone(question: str, history: Sequence[Turn]) -> str | None:
 class _Exchange:
     """An earlier question as it was understood, and the beginning of its answer.
 
-    `main` is the question without its brackets and `topic` what stands in them; `named` are the names in it.
+    `main` is the question without its brackets and `topic` what stands in them; `named` are the names in it. `focus` is
+    what it asks the meaning of, or what an exchange before did and it names again.
     """
 
-    def __init__(self, question: str, answer: str = "") -> None:
+    def __init__(self, question: str, focus: str = "") -> None:
         self.question = question
-        self.answer = answer
         found = _ABOUT.search(question)
         self.main = question[: found.start()] if found else question
         self.topic = found["topic"] if found else ""
         self.named = _distinct(question)
+        self.focus = self.subject() or (focus if focus in self.main else "")
+        self.answered("")
+
+    def answered(self, answer: str) -> None:
+        """Take note of the answer."""
+        self.answer = answer
         self.answer_named = [name for name in _distinct(answer) if name not in self.named]
 
     def about(self) -> str:
@@ -172,7 +183,7 @@ class _Word:
 def _resolve(question: str, said: Sequence[_Exchange]) -> str | None:
     if not said or _ABOUT.search(question):
         return None
-    return _fragment(question, said[-1]) or _pointed(question, said)
+    return _fragment(question, said) or _pointed(question, said)
 
 
 def _words(text: str) -> list[_Word]:
@@ -251,21 +262,23 @@ def _bracketed(question: str, said: Sequence[_Exchange]) -> str | None:
     return f"{question} (about: {topic})" if topic else None
 
 
-def _fragment(question: str, last: _Exchange) -> str | None:
+def _fragment(question: str, said: Sequence[_Exchange]) -> str | None:
     """A question that is only a time, a name or a question word, put to the earlier question."""
     lead = _LEAD.match(question)
-    rest = question[lead.end() :].strip(" ?!.,") if lead else question.strip(" ?!.,")
+    rest = question[lead.end() :].strip(_ENDING) if lead else question.strip(_ENDING)
     words = _words(rest)
     if not words:
         return None
     if all(w.low in _WH or w.low in _MEASURES for w in words):
-        return _bracketed(question, [last])
-    if len(words) > 6 or words[0].low in _WH | _AUXILIARIES | _OPENERS:
+        return _bracketed(question, said)
+    if len(words) > LONGEST_FRAGMENT or words[0].low in _WH | _AUXILIARIES | _OPENERS:
         return None
-    changed = _with_time(rest, last.main) or _with_name(rest, words, last.main)
+    asked = next((exchange for exchange in reversed(said) if terms(exchange.main)), said[-1])
+    changed = _with_time(rest, asked.main) or _with_name(rest, asked.main)
     if changed:
-        return changed + last.question[len(last.main) :]
-    return _bracketed(question, [last]) if lead and lead["about"] and not _names(rest) else None
+        return changed + asked.question[len(asked.main) :]
+    leads = lead is not None and (lead["about"] or (lead.end() and _name_of(rest)))
+    return _bracketed(question, said) if leads else None
 
 
 def _with_time(rest: str, asked: str) -> str | None:
@@ -284,15 +297,11 @@ def _with_time(rest: str, asked: str) -> str | None:
     return _added(asked, new)
 
 
-def _with_name(rest: str, words: Sequence[_Word], asked: str) -> str | None:
+def _with_name(rest: str, asked: str) -> str | None:
     """The earlier question with another name, where it is plain which one it takes the place of."""
-    preposition = words[0].low if words[0].low in _PREPOSITIONS else ""
-    bare = rest[len(preposition) :].strip()
-    name = re.sub(r"^the\s+", "", bare, flags=re.IGNORECASE)
-    if not name or not name[0].isupper() or _names(f"in {name}") != [(3, 3 + len(name))]:
-        return None
+    preposition, name = _name_of(rest) or ("", "")
     old = _names(asked)
-    if any(asked[start:end].lower() == name.lower() for start, end in old):
+    if not name or any(asked[start:end].lower() == name.lower() for start, end in old):
         return None
     if preposition:
         old = [span for span in old if re.search(rf"\b{preposition}\s+(?:the\s+)?$", asked[: span[0]], re.IGNORECASE)]
@@ -303,6 +312,14 @@ def _with_name(rest: str, words: Sequence[_Word], asked: str) -> str | None:
         return None
     start, end = old[0]
     return asked[:start] + name + asked[end:]
+
+
+def _name_of(rest: str) -> tuple[str, str] | None:
+    """The preposition, if any, and the name that a fragment consists of."""
+    match = _NAME.fullmatch(rest)
+    name = match["name"] if match else ""
+    whole = name[:1].isupper() and _names(f"in {name}") == [(3, 3 + len(name))]
+    return (match["preposition"] or "", name) if match and whole else None
 
 
 def _shape(name: str) -> tuple[bool, int]:
@@ -317,7 +334,6 @@ def _added(asked: str, more: str) -> str:
 
 def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
     """A question with words that point back, or with too few of its own to be asked alone."""
-    last = said[-1]
     known = frozenset(w.low for exchange in said for n in exchange.named + exchange.answer_named for w in _words(n))
     known -= STOP_WORDS
     names = _names(question, known)
@@ -342,17 +358,24 @@ def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
                 return _replaced(question, word, after, said, alone=word.start < name_end)
         elif _demonstrative(word, words[index - 1] if index else None, after):
             return _bracketed(question, said)
-    if names or clause_end < stop or _SHIFT.match(question):
-        return None
-    own = len({term for word in telling for term in terms(word.text)})
+    if names:
+        new = not any(question[a:b] in said[-1].question for a, b in names)
+        return _bracketed(question, said) if new and _REACTION.search(question) else None
+    alone = clause_end < stop or _SHIFT.match(question) or not _unfinished(question, words, known, said[-1])
+    return None if alone else _bracketed(question, said)
+
+
+def _unfinished(question: str, words: Sequence[_Word], known: frozenset[str], last: _Exchange) -> bool:
+    """Whether a question without a name or a pronoun says too little to be asked alone."""
+    own = len({term for word in words if word.low not in _ASKING for term in terms(word.text)})
     if own <= SOME_TERMS and (_repeats(words, last) or any(word.low in _STANDING for word in words)):
-        return _bracketed(question, said)
+        return True
     if any(word.low in known for word in words) or _EXPLETIVE.search(question):
-        return None
+        return False
+    if _DEFINITION.fullmatch(question) and not any(word.low == "the" for word in words):
+        return False
     comparing = any(word.low in _COMPARING for word in words)
-    new = _DEFINITION.fullmatch(question) and not re.search(r"\bthe\b", question, re.IGNORECASE)
-    few = FEW_TERMS if last.named or comparing else 0
-    return _bracketed(question, said) if own <= few and not new else None
+    return own <= (FEW_TERMS if last.named or comparing else 0)
 
 
 def _asking_sentence(question: str) -> _Span:
@@ -369,7 +392,7 @@ def _replaced(
 ) -> str | None:
     """The question with a name for the pronoun; in brackets where it may stand for more than a name."""
     event = pronoun.low in _THING and _EVENT.search(question)
-    name = None if event else _antecedent(pronoun.low, said) if alone else said[-1].subject()
+    name = None if event else _antecedent(pronoun.low, said[-1]) if alone else said[-1].subject()
     if not name:
         return _bracketed(question, said)
     if pronoun.low in _POSSESSIVE or (pronoun.low == "her" and after and after.low not in STOP_WORDS):
@@ -378,28 +401,25 @@ def _replaced(
     return before + (name if before else name[0].upper() + name[1:]) + question[pronoun.end :]
 
 
-def _antecedent(pronoun: str, said: Sequence[_Exchange]) -> str | None:
+def _antecedent(pronoun: str, last: _Exchange) -> str | None:
     """What a pronoun stands for, where it can be only one."""
-    last = said[-1]
-    subject = last.subject()
-    if subject or last.topic:
-        return None if last.topic else subject
+    if last.topic:
+        return None
+    opening = "" if last.subject() else next((word.low for word in _words(last.main)), "")
     if pronoun in _PERSON:
-        people = [name for name in last.named if _full_name(name)]
-        if next((w.low for w in _words(last.main)), "") in _WHO:
-            people += [name for name in last.answer_named if _full_name(name)]
+        people = [last.focus] if last.focus else [name for name in last.named if _full_name(name)]
+        if opening in _WHO:
+            people += [name for name in last.answer_named if _full_name(name)] or [""] * (opening != "which")
         return people[0] if len(people) == 1 else None
+    if last.focus:
+        return None if pronoun in _GROUP and opening in _WHO else last.focus
     if len(last.named) != 1:
         return None
-    name = last.named[0]
-    if len(said) > 1 and name in said[-2].named:  # The conversation stays with it.
-        return _phrase(name, last.main)
     # Where the question tells of anything besides the name, the pronoun may stand for that: "Who attacked Albania?"
-    named = set(terms(name))
+    name = _phrase(last.named[0], last.main)
     timed = {term for start, end in _times(last.main) for term in terms(last.main[start:end])}
-    others = {t for w in _words(last.main) if w.low not in _ASKING for t in terms(w.text)} - named - timed
-    phrase = _phrase(name, last.main)
-    return None if others - set(terms(phrase)) else phrase
+    others = {term for word in _words(last.main) if word.low not in _ASKING for term in terms(word.text)}
+    return None if others - timed - set(terms(name)) else name
 
 
 def _distinct(text: str) -> list[str]:

@@ -454,6 +454,8 @@ def test_low_rated_answers_come_newest_first(engine: Engine, client: TestClient)
     for number in range(6):
         given = {"answer_id": body["id"], "rating": "down" if number % 2 else "up", "comment": str(number)}
         client.post("/v1/feedback", json=given)
+    given = {"answer_id": body["id"], "rating": "up", "comment": '"rating":"down"'}
+    client.post("/v1/feedback", json=given)
     assert [rating.comment for rating in Records(engine).low_rated(2)] == ["5", "3"]
     assert [rating.comment for rating in Records(engine).low_rated(9)] == ["5", "3", "1"]
 

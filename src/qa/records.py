@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +58,8 @@ ANSWER_BYTES = 4_000_000
 FEEDBACK_FILE = "feedback.jsonl"
 WITHHELD = "This sentence is withheld: its article was removed."
 
+_DOWN = b'"rating":"down"'
+"""In a line of feedback, only a thumb down: inside its texts quotation marks are escaped."""
 _ID = re.compile(r"ans_[0-9A-HJKMNP-TV-Z]{26}")
 
 _log = logging.getLogger("qa.server")
@@ -177,9 +180,8 @@ class Records:
 
     def low_rated(self, n: int) -> list[Rating]:
         """The latest `n` thumbs down, newest first."""
-        return [rating for rating in read_ratings(self.folder / FEEDBACK_FILE) if rating.rating == "down"][
-            : -n - 1 : -1
-        ]
+        down = (line for line in reversed(_lines(self.folder / FEEDBACK_FILE)) if _DOWN in line)
+        return list(islice(filter(None, map(_parse, down)), n))
 
     def knows(self, answer_id: str) -> bool:
         """Whether the answer can be given out again."""
@@ -362,15 +364,19 @@ def read_ratings(path: Path) -> list[Rating]:
 
     Raises `OSError`.
     """
+    return [rating for rating in map(_parse, _lines(path)) if rating]
+
+
+def _lines(path: Path) -> list[bytes]:
     try:
-        data = path.read_bytes()
+        return [line for line in path.read_bytes().split(b"\n") if line]
     except FileNotFoundError:
         return []
-    ratings = []
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if line:
-            try:
-                ratings.append(Rating.model_validate_json(line))
-            except ValidationError:
-                _log.warning("%s:%d is no rating", path, number)
-    return ratings
+
+
+def _parse(line: bytes) -> Rating | None:
+    try:
+        return Rating.model_validate_json(line)
+    except ValidationError:
+        _log.warning("a line of %s is no rating", FEEDBACK_FILE)
+        return None

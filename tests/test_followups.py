@@ -107,6 +107,10 @@ FOLLOW_UPS = {
         "And Google? (about: company laid off 10,000 workers in January)"
     ),
     ("What about Max Moll?", "When was Ute Falk elected?", "", "Why?"): ("When was Max Moll elected?"),
+    ("Why so high?", "What is the price of eggs?"): "Why so high? (about: the price of eggs)",
+    ("And in Europe?", "What is the price of eggs?", "", "Why so high?"): (
+        "Why so high in Europe? (about: the price of eggs)"
+    ),
     # What somebody says or does has to be about something.
     ("What did Biden say?", "Who shot the balloon down?"): "What did Biden say? (about: shot the balloon down)",
     # Too short to be asked alone.
@@ -160,6 +164,7 @@ ALONE = [
     ("what ransomware family hit the aluminium company first", COLONIAL),
     ("How many categories of offence skip the double criminality check?", COLONIAL),
     ("What is ransomware?", COLONIAL),
+    ("What causes inflation?", "What is the price of eggs?"),
     ("By the way, how are storms formed?", COLONIAL),
     # The pronoun points into the question.
     ("When did Gabriel Oprea say he would resign?", COLONIAL),

@@ -374,8 +374,10 @@ def _unfinished(question: str, words: Sequence[_Word], known: frozenset[str], la
         return False
     if _DEFINITION.fullmatch(question) and not any(word.low == "the" for word in words):
         return False
-    comparing = any(word.low in _COMPARING for word in words)
-    return own <= (FEW_TERMS if last.named or comparing else 0)
+    if last.named or any(word.low in _COMPARING for word in words):
+        return own <= FEW_TERMS
+    no_verb = bool(words) and words[0].low in _WH and not any(word.low in _AUXILIARIES for word in words)
+    return own <= int(no_verb)  # "Why so high?"
 
 
 def _asking_sentence(question: str) -> _Span:

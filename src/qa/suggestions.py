@@ -18,6 +18,8 @@ __all__ = ["beginnings", "follow_ups", "questions"]
 
 SHORTEST, LONGEST = 5, 18
 """Words of a question."""
+LONGEST_SENTENCE = 400
+"""Code points."""
 SENTENCES_READ = 60
 """Sentences that questions are looked for in after an answer, which should not wait for them."""
 
@@ -83,9 +85,10 @@ _ROLE = re.compile(
 )
 _THING = re.compile(
     r"(?:an?|the) (?:[\w’'-]+ ){0,4}?(?:company|group|agency|organi[sz]ation|nonprofit|charity|market|marketplace"
-    r"|malware|ransomware|botnet|program|programme|app|network|platform|service|firm|startup|law|treaty|convention|disease"
-    r"|virus|festival|city|town|village|island|party|university|museum|think tank|bank|airline|retailer|manufacturer|union"
-    r"|website|exchange|store|chain|database|project|conference|exercise|river|park|newspaper)(?![\w’'-])"
+    r"|malware|ransomware|botnet|program|programme|app|network|platform|service|firm|startup|law|treaty|convention"
+    r"|disease|virus|festival|city|town|village|island|party|university|museum|think tank|bank|airline|retailer"
+    r"|manufacturer|union|website|exchange|store|chain|database|project|conference|exercise|river|park|newspaper)"
+    r"(?=$| (?:in|of|for|that|which|based|with|where|from|to|on|and|known|called)\b)"
 )
 _TELLS = r"(?:said|says|told|added|wrote|noted|explained|argued|warned|recalled)"
 _SHORT = ("Who is ", "What is ")
@@ -105,8 +108,9 @@ _REFERS = re.compile(
 _DATELINE = re.compile(r"(?:[A-Z][A-Z.’' -]+(?:, [A-Z][\w. ]+)?(?: \([A-Z]+\))?|[A-Z][\w ,.]+ \(AP\)) ?[—–-]+ ")
 _DAY = re.compile(rf",? (?:(?:early|late) )?(?:on )?{_WEEKDAY}(?: (?:morning|afternoon|evening|night))?(?=[ ,.])")
 _CUT = re.compile(
-    r", (?=(?:who|which|where|when|while|because|but|with|after|and)\b|[^,]*$)| (?:who|which|that|where|when|while|because|after|before|as|but|although|though|since|until|if"
-    r"|including|saying|according|whose|whether|so)\b"
+    r", (?=(?:who|which|where|when|while|because|but|with|after|and)\b|[^,]*$)"
+    r"| (?:who|which|that|where|when|while|because|after|before|as|but|although|though|since|until|if|including|saying"
+    r"|according|whose|whether|so)\b"
 )
 _ANCHOR = re.compile(r"(?<= )[A-Z][\w’'.-]*\w")
 _LOWER_RUN = re.compile(r"\b[Tt]he ((?:[a-z][\w-]* ?)+)(\S?)")
@@ -151,9 +155,13 @@ def _about_person(found: tuple[str, Sentence]) -> bool:
 
 def questions(sentence: str, article: str) -> Iterator[str]:
     """Yield the questions that a sentence of an article answers, the surest kind first; `article` is its text."""
-    plain = _DAY.sub("", _DATELINE.sub("", " ".join(sentence.split()), count=1))
-    if not plain.endswith((".", ".”")) or len(plain) > 400:
+    plain = " ".join(sentence.split())
+    if len(plain) > LONGEST_SENTENCE or not plain.endswith((".", ".”")):
         return
+    if dateline := _DATELINE.match(plain):
+        plain = plain[dateline.end() :]
+    if "day" in plain:
+        plain = _DAY.sub("", plain)
     for template in _TEMPLATES:
         for name, question in template(plain):
             if _stands_alone(question) and (not name or _is_name(name, article)):
@@ -178,7 +186,9 @@ def _stands_alone(question: str) -> bool:
 def _says_which(the: re.Match[str]) -> bool:
     """Whether a name or number tells which one "the …" is, unless there is only one."""
     words = the[1].split()
-    return words[0] in _UNIQUE or (bool(the[2]) and (the[2].isupper() or the[2].isdigit()) and len(words) <= 5)
+    if words[0] in _UNIQUE:
+        return True
+    return _LOOSE.isdisjoint(words) and (bool(the[2]) and (the[2].isupper() or the[2].isdigit()) and len(words) <= 5)
 
 
 def _is_name(text: str, article: str) -> bool:
@@ -223,12 +233,7 @@ def _how_many_did(sentence: str) -> Asked:
         things, rest = found["things"], _cut(found["rest"])
         if not rest or rest.split()[0] not in _PREPOSITIONS:
             return
-        if found["have"]:
-            asked = f"{found['have']} {who} {found['verb']}"
-        elif found["verb"] in _PAST:
-            asked = f"did {who} {_PAST[found['verb']]}"
-        else:
-            asked = f"{'does' if found['verb'] == 'has' else 'did'} {who} have"
+        asked = f"{found['have']} {who} {found['verb']}" if found["have"] else f"did {who} {_PAST[found['verb']]}"
         yield "" if who in _BARE else who, f"How many {things} {asked}{rest}?"
 
 
@@ -256,6 +261,8 @@ def _where(sentence: str) -> Asked:
 
 def _who_is(sentence: str) -> Asked:
     """ "Ada Holt, a lawyer in Halm, said …" → "Who is Ada Holt?" """
+    if not _SPEAKS.search(sentence):
+        return
     for pattern in (_SAID_APPOSED, _APPOSED_SAID, _TITLED_SAID, _SAID_TITLED, _WHO_CLAUSE):
         found = pattern.search(sentence)
         # A title stands right before the name; an apposition may have its role anywhere.
@@ -286,12 +293,16 @@ def _countable(things: str) -> bool:
 
 _TIME = re.compile(rf"{_MONTH}|{_WEEKDAY}")
 _NO_NAME = re.compile(
-    rf"\b(?:{_MONTH}|{_WEEKDAY}|Meanwhile|However|Yet|Still|Many|Most|Several|Last|First|Photo|According)\b"
+    rf"\b(?:{_MONTH}|{_WEEKDAY}|Meanwhile|However|Yet|Still|Many|Most|Several|Last|First|Photo|According|Since|Although"
+    r"|Though|Despite|Like|Unlike|Without|Within|Among|Another|Everyone|Whether|Later|Earlier|Early|Late|Around|Nearly"
+    r"|Today|Also|Perhaps|Maybe|Even|Instead|Other|Such|Sources?|Officials|Experts|Critics|Police)\b"
 )
 _MEASURE = re.compile(
-    r"\b(?:percent|points|years|months|weeks|days|hours|minutes|seconds|dollars|euros|pounds"
+    r"\b(?:hundred|thousand|million|billion|percent|points|years|months|weeks|days|hours|minutes|seconds|dollars|euros|pounds"
     r"|degrees|miles|inches|feet|kilometres|kilometers|met(?:re|er)s|tons|tonnes|times|ways|things)\b"
 )
+_LOOSE = _words("for during with to at on by from")
+"""After these a name tells nothing of what stands before: "the city for Mardi Gras"."""
 _PREPOSITIONS = _words("in on at from for of to with by near across against between during under over")
 _BARE = _words("police officers investigators prosecutors researchers scientists authorities")
 _VERBS = "|".join(_PAST)
@@ -303,7 +314,7 @@ _COUNTED = re.compile(
 )
 _COUNTED_OBJECT = re.compile(
     rf"(?:(?P<bare>{'|'.join(word.capitalize() for word in sorted(_BARE))})|{_WHO}) (?:(?P<have>have|has|had) )?"
-    rf"(?P<verb>{_VERBS}|has|had) {_ABOUT}{_NUMBER} {_THINGS}(?P<rest>[ ,.].*)"
+    rf"(?P<verb>{_VERBS}) {_ABOUT}{_NUMBER} {_THINGS}(?P<rest>[ ,.].*)"
 )
 _PRICED = re.compile(rf"{_WHO} (?P<verb>{'|'.join(_PAID)}) {_ABOUT}{_MONEY}(?P<rest>[ ,.].*)")
 _DATED = re.compile(
@@ -315,6 +326,7 @@ _PLACED = re.compile(
     rf"(?P<who>{_NAME}) (?P<was>was|were) (?P<verb>born|arrested|found|killed|founded|detained|buried|held)"
     rf" (?:in|at|near) (?:the )?{_NAME}"
 )
+_SPEAKS = re.compile(rf" {_TELLS}\b|, who ")
 _SAID_APPOSED = re.compile(rf"\b(?:said|says) (?P<who>{_PERSON}), (?P<role>[^,“”]{{6,110}})[.,]")
 _APPOSED_SAID = re.compile(rf"(?:^|[,”] )(?P<who>{_PERSON}), (?P<role>[^,“”]{{6,110}}), {_TELLS}\b")
 _TITLED_SAID = re.compile(rf"(?P<role>\b[a-z-]+) (?P<who>{_PERSON}) {_TELLS}\b")

@@ -15,7 +15,7 @@ import statistics
 import time
 from pathlib import Path
 
-from qa.engine import NEWEST, Engine
+from qa.engine import FOLLOW_UPS, NEWEST, Engine
 from qa.settings import load_settings
 from qa.suggestions import beginnings, follow_ups, questions
 from qa.types import Answer
@@ -46,10 +46,11 @@ def main() -> None:
     print(f"\n{len(answered)} answers, {sum(bool(a.follow_ups) for a in answered)} with follow-ups")
     report("follow-ups", [engine.ask(question) for question in suggested], sources(answered))
     times = []
-    for answer in answered:
-        started = time.perf_counter()
-        follow_ups(answer, 3)
-        times.append((time.perf_counter() - started) * 1000)
+    with engine._pin() as live:
+        for answer in answered:
+            started = time.perf_counter()
+            follow_ups(answer, live.snapshot.lexical, FOLLOW_UPS)
+            times.append((time.perf_counter() - started) * 1000)
     print(f"making them: median {statistics.median(times):.2f} ms, most {max(times):.2f} ms")
     engine.close()
 

@@ -210,7 +210,9 @@ class Engine:
                 scope=found.scope,
                 resolved_question=resolved,
             )
-            return replace(answer, follow_ups=follow_ups(answer, FOLLOW_UPS)) if answer.statements else answer
+            if not answer.statements:
+                return answer
+            return replace(answer, follow_ups=follow_ups(answer, live.snapshot.lexical, FOLLOW_UPS))
 
     def search(
         self,

@@ -6,12 +6,13 @@ be understood without the article: no pronoun, no "the company", a name to hold 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from itertools import islice
 
 from qa.catalog import Catalog
-from qa.lexical import STOP_WORDS, terms
+from qa.lexical import STOP_WORDS, LexicalIndex, terms
 from qa.types import Answer, Sentence
 
 __all__ = ["beginnings", "follow_ups", "questions"]
@@ -20,6 +21,8 @@ SHORTEST, LONGEST = 5, 18
 """Words of a question."""
 LONGEST_SENTENCE = 400
 """Code points."""
+RARE = 20
+"""Passages, about: a word that stands in no more of them finds its article again; Joe Greene alone may not."""
 SENTENCES_READ = 60
 """Sentences that questions are looked for in after an answer, which should not wait for them."""
 
@@ -116,13 +119,15 @@ _ANCHOR = re.compile(r"(?<= )[A-Z][\w’'.-]*\w")
 _LOWER_RUN = re.compile(r"\b[Tt]he ((?:[a-z][\w-]* ?)+)(\S?)")
 
 
-def follow_ups(answer: Answer, most: int) -> tuple[str, ...]:
+def follow_ups(answer: Answer, lexical: LexicalIndex, most: int) -> tuple[str, ...]:
     """Questions that what was read for an answer answers too, and the answer does not; of each article one.
 
-    Cited articles come first, then the passages in their order; `SENTENCES_READ` are looked at.
+    Cited articles come first, then the passages in their order; `SENTENCES_READ` are looked at. They are not tried, so
+    each has a rare word by which `lexical`, the index that was searched, leads back to its article.
     """
     cited = {(citation.article_id, citation.sentence_index) for citation in answer.citations}
     asked = set(terms(answer.resolved_question or answer.question))
+    rare = math.log(max(len(lexical), 1) / RARE)
     first = {article.id for article in answer.articles}
     read = sorted(answer.passages, key=lambda passage: passage.article.id not in first)
     sentences = ((passage.article, sentence) for passage in read for sentence in passage.sentences)
@@ -133,7 +138,8 @@ def follow_ups(answer: Answer, most: int) -> tuple[str, ...]:
         if article.id in found or sentence.key in cited:
             continue
         for question in questions(sentence.text, article.text):
-            if question not in found.values() and not set(terms(question)) <= asked:
+            words = set(terms(question))
+            if question not in found.values() and not words <= asked and max(map(lexical.idf, words)) >= rare:
                 found[article.id] = question
                 break
     return tuple(found.values())

@@ -1,4 +1,4 @@
-"""A newcomer asks five questions, follows citations and comes back: by mouse, by touch, by keyboard, without scripts."""
+"""A newcomer asks five questions, follows citations and comes back: by mouse, touch or keyboard, or without scripts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from watched import KITES, NOTHING, POLICE, QUESTION, QUOTE, TOUCH, Watched, in_view
+from watched import KITES, NOTHING, POLICE, QUESTION, QUOTE, SEEN, TOUCH, Watched, in_view
 
 pytestmark = pytest.mark.browser
 
@@ -77,19 +77,6 @@ def test_by_touch_on_a_phone(watch: Callable[..., Watched]) -> None:
     watched = watch(**TOUCH)
     five_questions(watched, lambda node: node.tap())
     assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-SEEN = """() => {
-    const node = document.activeElement;
-    if (node === document.body) return "nothing has the focus";
-    const style = getComputedStyle(node), box = node.getClientRects()[0];
-    const hit = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-    if (!(node.matches(":focus-visible") && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2)) {
-        return `no focus is seen on ${node.outerHTML}`;
-    }
-    return hit && (node.contains(hit) || hit.contains(node) || node.labels?.[0]?.contains(hit)) ? ""
-        : `${node.outerHTML} is covered by ${hit?.outerHTML.slice(0, 200)}`;
-}"""
 
 
 def walk(page: Any, selector: str, key: str = "Tab", most: int = 80) -> list[str]:

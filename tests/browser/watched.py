@@ -45,6 +45,19 @@ EMOJI = {
     "url": "javascript:alert(1)",
 }
 
+SEEN = """() => {
+    const node = document.activeElement;
+    if (node === document.body) return "nothing has the focus";
+    const style = getComputedStyle(node), box = node.getClientRects()[0];
+    const hit = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+    if (!(node.matches(":focus-visible") && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2)) {
+        return `no focus is seen on ${node.outerHTML}`;
+    }
+    return hit && (node.contains(hit) || hit.contains(node) || node.labels?.[0]?.contains(hit)) ? ""
+        : `${node.outerHTML} is covered by ${hit?.outerHTML.slice(0, 200)}`;
+}"""
+"""What is wrong with how the focus is shown, or nothing."""
+
 
 class Site:
     """A server on a port of this machine. It can be stopped, started again on that port, and its articles changed."""
@@ -162,6 +175,7 @@ class Watched:
     """A page that notes every request off its origin, every script error and every report of the policy."""
 
     def __init__(self, browser: Any, site: Site, **options: Any) -> None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
         self.context = browser.new_context(**{"viewport": DESKTOP, **options})
         self.page = self.context.new_page()
         self.page.set_default_timeout(15_000)
@@ -217,7 +231,6 @@ class Watched:
 
     def inspect(self, name: str) -> None:
         """No complaint in either theme, on a desktop and on a phone; a picture of each."""
-        PICTURES.mkdir(parents=True, exist_ok=True)
         found = []
         before = self.page.viewport_size
         for size, viewport in (("desktop", DESKTOP), ("phone", PHONE)):

@@ -194,8 +194,9 @@ def _times(text: str) -> list[_Span]:
     return [(found.start, found.end) for found in find_times(text, _EVER)]
 
 
-def _within(word: _Word, spans: Sequence[_Span]) -> bool:
-    return any(start <= word.start < end for start, end in spans)
+def _covered(spans: Sequence[_Span]) -> frozenset[int]:
+    """Every place in any of the spans."""
+    return frozenset(place for start, end in spans for place in range(start, end))
 
 
 def _names(text: str, known: frozenset[str] = frozenset()) -> list[_Span]:
@@ -207,11 +208,11 @@ def _names(text: str, known: frozenset[str] = frozenset()) -> list[_Span]:
     titled = sum(w.low in STOP_WORDS and w.text.istitle() and w.text != "I" for w in words[1:])
     if text.isupper() or titled > 1:  # Everything has a capital, so it tells nothing.
         return []
-    times = _times(text)
+    times = _covered(_times(text))
     found: list[_Span] = []
     at = 0
     while at < len(words):
-        if not _capital(words[at], text) or _within(words[at], times):
+        if not _capital(words[at], text) or words[at].start in times:
             at += 1
             continue
         stop = at + 1
@@ -337,8 +338,8 @@ def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
     known = frozenset(w.low for exchange in said for n in exchange.named + exchange.answer_named for w in _words(n))
     known -= STOP_WORDS
     names = _names(question, known)
-    silent = [match.span() for pattern in _SILENT for match in pattern.finditer(question)] + _times(question)
-    words = [word for word in _words(question) if not _within(word, silent)]
+    silent = _covered([m.span() for pattern in _SILENT for m in pattern.finditer(question)] + _times(question))
+    words = [word for word in _words(question) if word.start not in silent]
     # Behind a name or a clause of its own, or a tale before the sentence that asks, a pronoun points there.
     start, stop = _asking_sentence(question)
     telling = [word for word in words if word.low not in _ASKING]

@@ -1,5 +1,4 @@
-// The source panel: the article's own page, moved in, opened at the cited sentence. Which sentences are marked, and
-// whether they still read as they did, the server has decided.
+// The source panel: the article's own page, moved in, at the cited sentence. The server decides what is marked.
 
 import { $, el, load } from "./dom.js";
 
@@ -87,6 +86,7 @@ export async function open(chosen) {
   path = before;
   panel.hidden = false;
   desk.classList.add("open");
+  scrollBy(0, panel.getBoundingClientRect().bottom - innerHeight);
   say("Opening the article…");
   show();
   const found = await load(path).catch(() => null);

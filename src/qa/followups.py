@@ -152,8 +152,9 @@ class _Exchange:
         topic = self.topic or self.subject()
         if not topic:
             main = next((s for s in reversed(_SENTENCE_END.split(self.main)) if terms(s)), self.main)
-            first = next((w for w in _words(main) if w.low not in _ASKING), None)
-            topic = main[first.start :].rstrip(_ENDING) if first else ""
+            told = [word for word in _words(main) if word.low not in _ASKING or word.low in _PARTICLES]
+            first = next((word for word in told if word.low not in _ASKING), None)
+            topic = main[first.start : told[-1].end] if first else ""
         return topic if len(topic) <= LONGEST_TOPIC else topic[:LONGEST_TOPIC].rpartition(" ")[0]
 
     def subject(self) -> str:

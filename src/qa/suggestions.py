@@ -94,7 +94,8 @@ _THING = re.compile(
     r"(?=$| (?:in|of|for|that|which|based|with|where|from|to|on|and|known|called)\b)"
 )
 _TELLS = r"(?:said|says|told|added|wrote|noted|explained|argued|warned|recalled)"
-_SHORT = ("Who is ", "What is ")
+_PERSON_ASKED = "Who is "
+_SHORT = (_PERSON_ASKED, "What is ")
 _UNIQUE = _words("world internet pandemic economy public web sea sky sun moon future past")
 _PLAIN_NAMES = _words("us u.s uk u.k eu covid-19 ceo ap cnn i")
 
@@ -123,7 +124,7 @@ def follow_ups(answer: Answer, lexical: LexicalIndex, most: int) -> tuple[str, .
     """Questions that what was read for an answer answers too, and the answer does not; of each article one.
 
     Cited articles come first, then the passages in their order; `SENTENCES_READ` are looked at. They are not tried, so
-    each has a rare word by which `lexical`, the index that was searched, leads back to its article.
+    that a person has a rare name, by which `lexical`, the index that was searched, leads back to the article.
     """
     cited = {(citation.article_id, citation.sentence_index) for citation in answer.citations}
     asked = set(terms(answer.resolved_question or answer.question))
@@ -139,9 +140,12 @@ def follow_ups(answer: Answer, lexical: LexicalIndex, most: int) -> tuple[str, .
             continue
         for question in questions(sentence.text, article.text):
             words = set(terms(question))
-            if question not in found.values() and not words <= asked and max(map(lexical.idf, words)) >= rare:
-                found[article.id] = question
-                break
+            if question in found.values() or words <= asked:
+                continue
+            if question.startswith(_PERSON_ASKED) and max(map(lexical.idf, words)) < rare:
+                continue
+            found[article.id] = question
+            break
     return tuple(found.values())
 
 
@@ -156,7 +160,7 @@ def beginnings(catalog: Catalog, articles: int) -> list[tuple[str, Sentence]]:
 
 
 def _about_person(found: tuple[str, Sentence]) -> bool:
-    return found[0].startswith("Who is ")
+    return found[0].startswith(_PERSON_ASKED)
 
 
 def questions(sentence: str, article: str) -> Iterator[str]:

@@ -107,7 +107,7 @@ _REFERS = re.compile(
     r"|recently|currently|previously|latest|next|that|which|who|whom|whose|when|where|while|because|if|although|though"
     r"|but|as|since|after|before|until|whether|what|how|than|including|like|via|not|never|no|either|each)\b"
     r"|\b(?:last|past|previous|following) (?:day|night|week|weekend|month|year|season|decade|summer|spring|fall|winter)"
-    rf"|[“”\"‘()\[\];:?!—–…/@#*|]|(?<!\w)['’]|n[’']t\b|\b{_WEEKDAY}s?\b|\band \d",
+    rf"|[“”\"‘()\[\];:?!—–…/@#*|]|--|\b[Tt]he \d{1, 3}\b|(?<!\w)['’]|n[’']t\b|\b{_WEEKDAY}s?\b|\band \d",
 )
 _DATELINE = re.compile(r"(?:[A-Z][A-Z.’' -]+(?:, [A-Z][\w. ]+)?(?: \([A-Z]+\))?|[A-Z][\w ,.]+ \(AP\)) ?[—–-]+ ")
 _DAY = re.compile(rf",? (?:(?:early|late) )?(?:on )?{_WEEKDAY}(?: (?:morning|afternoon|evening|night))?(?=[ ,.])")
@@ -194,11 +194,11 @@ def _stands_alone(question: str) -> bool:
 
 
 def _says_which(the: re.Match[str]) -> bool:
-    """Whether a name or number tells which one "the …" is, unless there is only one."""
+    """Whether a name tells which one "the …" is, unless there is only one."""
     words = the[1].split()
     if words[0] in _UNIQUE:
         return True
-    return _LOOSE.isdisjoint(words) and (bool(the[2]) and (the[2].isupper() or the[2].isdigit()) and len(words) <= 5)
+    return _LOOSE.isdisjoint(words) and the[2].isupper() and len(words) <= 5
 
 
 def _is_name(text: str, article: str) -> bool:

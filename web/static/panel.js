@@ -29,7 +29,7 @@ function show() {
     node.hidden = cited.length < 2;
     node.disabled = !cited[active + Number(node.dataset.step)];
   });
-  $("place").textContent = cited.length > 1 ? `Cited ${active + 1} of ${cited.length}` : "";
+  $("place").textContent = cited[1] && cited[active] ? `Cited ${active + 1} of ${cited.length}` : "";
   if ($("dispute")) $("dispute").hidden = !citation();
   $("link").hidden = $("alone").hidden = !page;
   $("alone").href = address();
@@ -65,7 +65,7 @@ function fill(story, target, quote) {
   // A quote that is no longer there is shown as it was; what stands in its place is not pointed at.
   if (quote && !cited.includes(place)) heading.after(el("p", { class: "note" }, "It read when it was cited: ", el("q", { dir: "auto" }, quote)));
   else if (place && !cited.includes(place)) cited = [place];
-  active = Math.max(0, cited.indexOf(place));
+  active = cited.indexOf(place);
   heading.focus({ preventScroll: true });
 }
 

@@ -233,8 +233,8 @@ def test_a_long_sentence_is_given_by_its_ends() -> None:
     # Its beginning stands before it too, or its end inside it: words around it help, or else more words.
     other = f"Ada and Bo went out to sea. {one}"
     assert check(other, 28, len(other)) == "sea.-,Ada%20and%20Bo%20went%20out,it%20was%20night%20at%20last."
-    inside = f"Ada was told that it was night at last. {middle} and so it was night at last."
-    assert check(inside, 0, len(inside)) == "Ada%20was%20told%20that%20it%20was,so%20it%20was%20night%20at%20last."
+    inside = f"Ada was told then that it was night at last. {middle} and so it was night at last."
+    assert check(inside, 0, len(inside)) == "Ada%20was%20told%20then%20that%20it,so%20it%20was%20night%20at%20last."
     # Equal ones differ in what stands around them.
     twice = f"Cy slept. {one} Di slept.\n\n{one}"
     assert check(twice, 10, 10 + len(one)) == "slept.-,Ada%20and%20Bo%20went%20out,it%20was%20night%20at%20last."

@@ -107,7 +107,7 @@ _REFERS = re.compile(
     r"|recently|currently|previously|latest|next|that|which|who|whom|whose|when|where|while|because|if|although|though"
     r"|but|as|since|after|before|until|whether|what|how|than|including|like|via|not|never|no|either|each)\b"
     r"|\b(?:last|past|previous|following) (?:day|night|week|weekend|month|year|season|decade|summer|spring|fall|winter)"
-    rf"|[“”\"‘()\[\];:?!—–…/@#*|]|--|\b[Tt]he \d{1, 3}\b|(?<!\w)['’]|n[’']t\b|\b{_WEEKDAY}s?\b|\band \d",
+    rf"|[“”\"‘()\[\];:?!—–…/@#*|]|--|\b[Tt]he \d{{1,3}}\b|(?<!\w)['’]|n[’']t\b|\b{_WEEKDAY}s?\b|\band \d",
 )
 _DATELINE = re.compile(r"(?:[A-Z][A-Z.’' -]+(?:, [A-Z][\w. ]+)?(?: \([A-Z]+\))?|[A-Z][\w ,.]+ \(AP\)) ?[—–-]+ ")
 _DAY = re.compile(rf",? (?:(?:early|late) )?(?:on )?{_WEEKDAY}(?: (?:morning|afternoon|evening|night))?(?=[ ,.])")

@@ -237,7 +237,7 @@ def test_a_long_sentence_is_given_by_its_ends() -> None:
     assert check(inside, 0, len(inside)) == "Ada%20was%20told%20then%20that%20it,so%20it%20was%20night%20at%20last."
     # Equal ones differ in what stands around them.
     twice = f"Cy slept. {one} Di slept.\n\n{one}"
-    assert check(twice, 10, 10 + len(one)) == "slept.-,Ada%20and%20Bo%20went%20out,it%20was%20night%20at%20last."
+    assert check(twice, 10, 10 + len(one)) == "Cy%20slept.-,Ada%20and%20Bo%20went%20out,it%20was%20night%20at%20last."
     assert ENDS == 5
 
 

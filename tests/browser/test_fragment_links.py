@@ -13,7 +13,7 @@ import pytest
 
 from qa.fragments import text_fragment
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.browser_all]
 
 LONG = "Ada and Bo went out " + " ".join(f"word{n}" for n in range(60)) + " when it was night at last."
 STORIES = [

@@ -99,7 +99,8 @@ def routes_table() -> str:
 def by_path(item: tuple[tuple[str, str], str]) -> tuple[bool, str]:
     """The API before the pages, each by path."""
     ((_, path), _) = item
-    return path in ("/", "/docs", "/openapi.json") or path.startswith(("/a/", "/articles", "/problems", "/status")), path
+    page = path in ("/", "/docs", "/openapi.json") or path.startswith(("/a/", "/articles", "/problems", "/status"))
+    return page, path
 
 
 def answer_block(home: Path) -> str:

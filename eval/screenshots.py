@@ -55,6 +55,7 @@ def take(browser: Browser, address: str, scheme: str, target: Path) -> None:
     page.click("#log a[href*='cite=']")
     page.wait_for_selector("#panel mark")
     page.mouse.move(SIZE["width"] - 5, SIZE["height"] - 5)
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
     page.screenshot(path=str(target))
     context.close()

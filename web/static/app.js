@@ -252,7 +252,6 @@ document.addEventListener("submit", (event) => {
     ask(typed(question));
   } else {
     const query = new URLSearchParams(target.closest("[data-address]").dataset.address.slice(2));
-    query.delete("after");
     query.set("q", new FormData(target).get("q"));
     ask(query);
   }

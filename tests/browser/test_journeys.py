@@ -192,6 +192,7 @@ def test_without_scripts(watch: Callable[..., Watched], options: dict[str, Any])
         page.go_back()
         page.wait_for_selector(".exchange[data-id]")
         assert page.inner_text(".question") == question
+        assert page.locator(".scripted").count() == 1 and page.is_hidden(".scripted")
     page.fill("#q", NOTHING)
     page.click("#send")
     page.wait_for_selector(".nothing")

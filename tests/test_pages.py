@@ -489,7 +489,7 @@ def test_an_article_that_changed_says_so_and_marks_nothing_else(
         dam = settings.paths.corpus / "dam.md"
         dam.write_text(dam.read_text().replace("3 of the 8", "5 of the 8"))
         build()
-        assert engine.reload_if_changed()
+        engine.reload_if_changed()  # unless the server's own follower was faster
         address = chip["href"].partition("#")[0]
         landed = get(client, address)
         assert "has changed since it was cited" in landed.text and "5 of the 8" in landed.text

@@ -82,6 +82,7 @@ _DEFINITION = re.compile(
     r"(?:tell\s+me\s+(?:more\s+)?about|explain|describe))\s+(?P<subject>.+)",
     re.IGNORECASE,
 )
+_DID = re.compile(r"(?<!\w)(?:do|does|did)\s+", re.IGNORECASE)
 _EVENT = re.compile(r"\b(?:happen|occur|take place|took place|do(?:ing|ne)? (?:it|that|this)\b)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _CLAUSE_END = re.compile(r"[,.;:?!](?=\s)|\b(?:and|but|or|if|because|when|while|since|so)\b", re.IGNORECASE)
@@ -154,7 +155,7 @@ class _Exchange:
             main = next((s for s in reversed(_SENTENCE_END.split(self.main)) if terms(s)), self.main)
             told = [word for word in _words(main) if word.low not in _ASKING or word.low in _PARTICLES]
             first = next((word for word in told if word.low not in _ASKING), None)
-            topic = main[first.start : told[-1].end] if first else ""
+            topic = _DID.sub("", main[first.start : told[-1].end]) if first else ""
         return topic if len(topic) <= LONGEST_TOPIC else topic[:LONGEST_TOPIC].rpartition(" ")[0]
 
     def subject(self) -> str:

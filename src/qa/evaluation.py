@@ -9,7 +9,7 @@ from qa.engine import ArticleView, Engine
 from qa.errors import EvaluationError
 from qa.gold import Gold, Key, Question, resolve
 from qa.metrics import citation_precision, citation_recall, exact_match, ndcg_at, reciprocal_rank, token_f1
-from qa.report import Report, Scores, describe, latency, summarize
+from qa.report import Report, Scores, describe, index_facts, latency, summarize
 from qa.types import Answer, Passage, Sentence
 
 __all__ = [
@@ -166,12 +166,8 @@ def evaluate(
         [question.kind for question in questions],
         settings.model_copy(update={"answers": settings.answers.model_copy(update={"min_confidence": limit})}),
         splits=sorted({question.split for question in questions}),
-        articles=status.articles,
-        sentences=status.sentences,
-        passages=status.passages,
+        **index_facts(status, answers),
         generation=status.generation,
-        embedding_model=status.embedding_model,
-        answerer=", ".join(sorted({answer.answerer for answer in answers})),
         dropped=sum(answer.dropped for answer in answers),
         passages_asked=passages,
         max_sentences=max_sentences,

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qa import __version__
+from qa.engine import IndexStatus
 from qa.errors import EvaluationError
 from qa.gold import read_file
 from qa.metrics import (
@@ -32,6 +33,7 @@ from qa.metrics import (
     wilson_interval,
 )
 from qa.settings import Settings
+from qa.types import Answer
 
 __all__ = [
     "MEASURES",
@@ -44,6 +46,7 @@ __all__ = [
     "changes_table",
     "compare",
     "describe",
+    "index_facts",
     "latency",
     "load_baseline",
     "summarize",
@@ -203,6 +206,17 @@ def describe(dataset: str, kinds: Sequence[str], settings: Settings, **found: An
         **found,
         # Where things lie and who may connect changes no metric, and is nobody's business in a stored report.
         "settings": settings.model_dump(mode="json", exclude={"paths", "server"}),
+    }
+
+
+def index_facts(status: IndexStatus, answers: Sequence[Answer]) -> dict[str, Any]:
+    """For `describe`: the index that was asked, and what answered."""
+    return {
+        "articles": status.articles,
+        "sentences": status.sentences,
+        "passages": status.passages,
+        "embedding_model": status.embedding_model,
+        "answerer": ", ".join(sorted({answer.answerer for answer in answers})) or "none",
     }
 
 

@@ -16,7 +16,7 @@ from qa.engine import Engine
 from qa.errors import EvaluationError
 from qa.records import FEEDBACK_FILE, Rating, read_ratings
 from qa.replies import filters_from
-from qa.report import Report, Scores, describe, latency, summarize
+from qa.report import Report, Scores, describe, index_facts, latency, summarize
 from qa.types import Answer, Sentence
 
 __all__ = ["evaluate_feedback"]
@@ -47,11 +47,7 @@ def evaluate_feedback(request: Request) -> Evaluated:
         "feedback",
         [_kind(rating) for rating in ratings],
         request.settings,
-        articles=status.articles,
-        sentences=status.sentences,
-        passages=status.passages,
-        embedding_model=status.embedding_model,
-        answerer=", ".join(sorted({answer.answerer for answer in answers})),
+        **index_facts(status, answers),
     )
     report = Report(about, summarize(scored), latency([answer.timings_ms for answer in answers]), scored)
     return Evaluated(report, tuple(cases))

@@ -29,7 +29,7 @@ from qa.gold import Gold, Question, load_questions, resolve
 from qa.lexical import terms
 from qa.metrics import recall_at, token_f1
 from qa.protocols import FloatArray
-from qa.report import Report, Scores, describe, latency, summarize
+from qa.report import Report, Scores, describe, index_facts, latency, summarize
 from qa.resources import starter_corpus
 from qa.types import Answer, Turn
 
@@ -126,11 +126,7 @@ def evaluate_followups(request: Request) -> Evaluated:
         [followup.domain for followup in followups],
         request.settings,
         splits=[request.split],
-        articles=status.articles,
-        sentences=status.sentences,
-        passages=status.passages,
-        embedding_model=status.embedding_model,
-        answerer="none",
+        **index_facts(status, ()),
     )
     return Evaluated(Report(about, summarize(scored), {}, scored), ())
 
@@ -170,11 +166,7 @@ def evaluate_conversations(request: Request) -> Evaluated:
         ["alone" if question.standalone is None else "dependent" for question in questions],
         request.settings,
         splits=sorted({question.split for question in questions}),
-        articles=status.articles,
-        sentences=status.sentences,
-        passages=status.passages,
-        embedding_model=status.embedding_model,
-        answerer=", ".join(sorted({answer.answerer for answer in answers})),
+        **index_facts(status, answers),
     )
     report = Report(about, summarize(scored), latency([answer.timings_ms for answer in answers]), scored)
     return Evaluated(report, tuple(cases))

@@ -21,7 +21,7 @@ from qa.engine import Engine
 from qa.errors import EvaluationError
 from qa.evaluation import DEPTH, score_chosen, score_confidence, score_refusal, score_short
 from qa.metrics import reciprocal_rank
-from qa.report import Report, Scores, describe, latency, summarize
+from qa.report import Report, Scores, describe, index_facts, latency, summarize
 from qa.types import Answer, Passage, Sentence
 
 __all__ = ["QuizQuestion", "evaluate_realtimeqa", "load_quiz", "quiz_engine"]
@@ -104,11 +104,7 @@ def _ask(engine: Engine, questions: Sequence[QuizQuestion], answerable: dict[str
         "realtimeqa",
         ["answerable" if answerable[question.id] else "unanswerable" for question in questions],
         request.settings,
-        articles=status.articles,
-        sentences=status.sentences,
-        passages=status.passages,
-        embedding_model=status.embedding_model,
-        answerer=", ".join(sorted({answer.answerer for answer in answers})),
+        **index_facts(status, answers),
     )
     report = Report(about, summarize(scored), latency([answer.timings_ms for answer in answers]), scored)
     return Evaluated(report, tuple(cases))

@@ -31,6 +31,7 @@ FOLLOW_UPS = {
     # A name for a pronoun.
     ("Who discovered it?", "What is Stuxnet?"): "Who discovered Stuxnet?",
     ("How much did it pay?", "What happened to Colonial Pipeline in 2021?"): "How much did Colonial Pipeline pay?",
+    ("Who noticed it?", "What happened in Oldsmar?"): "Who noticed it? (about: Oldsmar)",
     ("Who runs it?", "What is the Counter Ransomware Initiative?"): "Who runs the Counter Ransomware Initiative?",
     ("What did they demand?", "What is the LockBit group?"): "What did the LockBit group demand?",
     ("Where was he arrested?", "Who is Ross Ulbricht?"): "Where was Ross Ulbricht arrested?",

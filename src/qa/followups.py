@@ -92,6 +92,8 @@ _SHIFT = re.compile(
 _NAME = re.compile(rf"(?:(?P<preposition>{'|'.join(sorted(_PREPOSITIONS))})\s+)?(?:the\s+)?(?P<name>.+)", re.IGNORECASE)
 _REACTION = re.compile(r"\b(?:do|say|think|react|respond|reply|comment)\W*$", re.IGNORECASE)
 _PLURAL = re.compile(r"[^\W_]{3,}s\b")
+_PLACED = re.compile(r"\b(?:in|at|near|from)\s+(?:the\s+)?$", re.IGNORECASE)
+"""Before a place: "it" is rather what happened there."""
 _BEFORE_NOUN = re.compile(rf"\b(?:{'|'.join(sorted(_PREPOSITIONS))}|is|are|was|were) the $", re.IGNORECASE)
 _EXPLETIVE = re.compile(
     r"\b(?:(?:is|was|isn['’]t|wasn['’]t)\s+it|it\s+(?:is|was|be))\s+(?:\w+\s+){1,3}(?:that|to|for|if|when|whether)\b"
@@ -418,7 +420,7 @@ def _antecedent(pronoun: str, last: _Exchange) -> str | None:
         return people[0] if len(people) == 1 else None
     if last.focus:
         return None if pronoun in _GROUP and opening in _WHO else last.focus
-    if len(last.named) != 1:
+    if len(last.named) != 1 or _PLACED.search(last.main[: last.main.find(last.named[0])]):
         return None
     # Where the question tells of anything besides the name, the pronoun may stand for that: "Who attacked Albania?"
     name = _phrase(last.named[0], last.main)

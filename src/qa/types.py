@@ -17,6 +17,7 @@ __all__ = [
     "Answer",
     "Article",
     "Begun",
+    "Check",
     "Chunk",
     "Citation",
     "Closest",
@@ -42,6 +43,9 @@ __all__ = [
 
 Status = Literal["answered", "not_found"]
 Stage = Literal["searching", "ranking", "writing", "checking"]
+Check = Literal[
+    "number", "date", "name", "order", "negation", "possibility", "quantity", "direction", "attribution", "words"
+]
 Reason = Literal["no_evidence", "low_confidence", "filtered_out", "empty_index"]
 
 
@@ -237,10 +241,15 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The outcome of the support check on one statement: its label and a score in [0, 1]."""
+    """The outcome of the support check on one statement: its label and a score in [0, 1].
 
-    label: Literal["supported", "unsupported"]
+    "not_checked": the rules do not hold for its language. `failed` says what an unsupported statement has that its
+    sources have not, or otherwise.
+    """
+
+    label: Literal["supported", "unsupported", "not_checked"]
     score: float
+    failed: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)

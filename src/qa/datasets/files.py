@@ -20,6 +20,7 @@ ORIGINALS = {
     "squad2-half": "https://rajpurkar.github.io/SQuAD-explorer (development set of 2.0)",
     "fever": "https://www.eraserbenchmark.com (FEVER)",
     "followups": "https://github.com/IBM/mt-rag-benchmark (human/retrieval_tasks)",
+    "faithfulness": "https://github.com/artidoro/frank and https://github.com/W4ngatang/qags",
     "newswire": "http://mlg.ucd.ie/datasets/bbc.html (raw text files)",
 }
 """Folder below the data folder to the place where the data come from."""

@@ -1,0 +1,477 @@
+"""What a sentence commits itself to, read off its words: numbers, dates, names, negations, attributions.
+
+Rules for English, made for comparing two sentences: whatever is read the same in both may be read wrongly. Everything is
+linear in the length of the text, and nothing raises.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+
+from qa.lexical import terms
+
+__all__ = ["Facts", "Name", "Number", "Scope", "Speech", "days_meant", "read_facts"]
+
+_TOKEN = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])|[0-9]{1,2}:[0-9]{2}(?![0-9:])|[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
+    r"|[0-9]+(?:\.[0-9]+)?|[^\W\d_](?:\.[^\W\d_])+\b\.?|[^\W\d_]+(?:['’][^\W\d_]+)*|\S"
+)
+LONGEST = 18
+"""Digits of a number that is read as one; a longer run is compared as text."""
+
+
+def _table(text: str, first: int = 0, step: int = 1) -> dict[str, int]:
+    return {word: first + step * place for place, word in enumerate(text.split())}
+
+
+_ONES = _table(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen"
+)
+_TENS = _table("twenty thirty forty fifty sixty seventy eighty ninety", 20, 10)
+_ORDINALS = _table("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth", 1)
+_MAGNITUDES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+_SHORT_MAGNITUDES = {"k": 10**3, "m": 10**6, "mn": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}
+_SHARES = {"third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fifth": 5, "fifths": 5, "tenth": 10, "tenths": 10}
+_CURRENCIES = {"$": "$", "€": "€", "£": "£", "dollar": "$", "dollars": "$", "euro": "€", "euros": "€",
+               "pound": "£", "pounds": "£", "usd": "$", "eur": "€", "gbp": "£"}  # fmt: skip
+_UNITS = {"kilometer": "km", "kilometre": "km", "kilometers": "km", "kilometres": "km", "km": "km", "kms": "km",
+          "metre": "m", "metres": "m", "meter": "m", "meters": "m", "tons": "ton", "tonnes": "tonne", "kg": "kg",
+          "kilogram": "kg", "kilograms": "kg", "kilos": "kg", "kilo": "kg", "hrs": "hour", "mins": "minute"}  # fmt: skip
+_UNITS |= {
+    form: unit
+    for unit in "second minute hour day week month year decade mile foot yard ton tonne acre hectare degree litre".split()
+    for form in (unit, f"{unit}s")
+} | {"feet": "foot"}
+_BOUNDS = (
+    ("over", r"more than|greater than|over|above|at least|no fewer than|no less than|not less than|upwards? of"),
+    ("under", r"fewer than|less than|under|below|at most|up to|no more than|not more than|within"),
+    ("nearly", r"nearly|almost|close to|just under|approaching"),
+    ("about", r"about|around|roughly|approximately|some|an estimated|estimated|circa"),
+)
+_BOUND = re.compile(r"\b(?:" + "|".join(rf"(?P<{name}>{words})" for name, words in _BOUNDS) + r")[\s$€£]*\Z", re.I)
+
+_MONTHS = _table("january february march april may june july august september october november december", 1)
+_MONTHS |= {name[:3]: number for name, number in _MONTHS.items()} | {"sept": 9}
+_ALSO_WORDS = frozenset({"mar", "march", "may", "dec", "jan", "jun", "august"})
+_WEEKDAYS = _table("monday tuesday wednesday thursday friday saturday sunday")
+
+_TITLES = frozenset("mr mrs ms miss dr sir dame prof professor lord lady rev".split())
+_OPENERS = frozenset(
+    "according additionally although also another besides consequently despite earlier eventually finally furthermore"
+    " hence however i instead later likewise meanwhile moreover nevertheless nonetheless once one otherwise overall"
+    " previously recently similarly since specifically still subsequently then therefore though thus today together"
+    " yesterday yet".split()
+)
+"""Words besides stop words that begin a sentence without being a name."""
+
+_SKIPPED = re.compile(r"\b(?:not (?:only|just|least|merely)|no (?:fewer|less|more|later|sooner|earlier) than|no doubt)\b")
+_NEGATIONS = frozenset(
+    "not no never without none nobody nothing neither nor nowhere cannot hardly barely scarcely unable lack lacks lacked"
+    " deny denies denied denying fail fails failed failing refuse refuses refused refusing decline declines declined"
+    " declining reject rejects rejected rejecting".split()
+)
+_HEDGES = frozenset(
+    "may might could would possibly perhaps reportedly allegedly alleged apparently suspected expected expects planned"
+    " plans planning hopes hoped wants wanted proposed if whether unless attempted tried threatened likely potentially"
+    " should".split()
+)
+_SAID = frozenset(
+    "say says said saying tell tells told claim claims claimed claiming allege alleges alleged report reports reported"
+    " announce announces announced state states stated argue argues argued warn warns warned add adds added insist"
+    " insists insisted deny denies denied believe believes believed think thinks suggest suggests suggested predict"
+    " predicts predicted estimate estimates estimated accuse accuses accused acknowledge acknowledges acknowledged"
+    " confirm confirms confirmed caution cautioned cautions declare declares declared explain explains explained wrote writes note notes noted"
+    " according".split()
+)
+_SAID |= frozenset("advise advises advised urge urges urged promise promises promised complained testified wrote".split())
+_NEUTRAL = frozenset(
+    "say says said saying tell tells told state states stated report reports reported announce announces announced add"
+    " adds added declare declares declared explain explains explained note notes noted wrote according".split()
+)
+"""Verbs that can stand for one another: whether something is said is a matter of `Speech`, not of words in common."""
+_BEFORE_NOUNS = frozenset("a an the this that its their his her of to by".split())
+_ADVERBIAL = frozenset({"reportedly", "allegedly", "apparently", "alleged", "suspected"})
+_PRONOUNS = frozenset("he she they it we i who which that this those these him her them".split())
+_BREAKS = frozenset(",.;:!?()–—\"“”") | {"but", "although", "because", "while", "whereas"}
+ABBREVIATED = 5
+"""Letters of a word with a capital before a stop that may go on: "Col. Ines Barroso"."""
+_CLAUSE_ENDS = frozenset({",", ";", ":", "–", "—", ".", "and", "but"})
+_ENDS = frozenset(".;:!?")
+SCOPE = 4
+"""Content terms after a word that it bears on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number: its value in `unit` (a share of 1 for per cent), how it is bounded, and the term that it counts."""
+
+    value: Fraction
+    unit: str = ""
+    bound: str = ""
+    noun: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A run of words with capitals, folded. `opens`: it is the first word of a sentence alone, so perhaps no name."""
+
+    words: tuple[str, ...]
+    opens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The content terms that follow a negation or a word of possibility, the nearest first."""
+
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Something is said: the terms that name who says it, empty for a pronoun."""
+
+    speaker: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read off a text. `days` are (month, day), `words` all words folded, `terms` the stems of
+    those that are no part of a number or date and no stop words."""
+
+    numbers: tuple[Number, ...]
+    days: tuple[tuple[int, int], ...]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    names: tuple[Name, ...]
+    negations: tuple[Scope, ...]
+    hedges: tuple[Scope, ...]
+    speech: tuple[Speech, ...]
+    words: frozenset[str]
+    terms: tuple[str, ...]
+    clauses: tuple[tuple[str, ...], ...]
+    sequence: tuple[str, ...]
+
+    def count(self, words: frozenset[str]) -> int:
+        """How many words of the text are among some."""
+        return sum(word in words for word in self.sequence)
+
+
+class _Reader:
+    """The tokens of a text, and the readers of each kind of fact over them."""
+
+    def __init__(self, text: str) -> None:
+        found = list(_TOKEN.finditer(text))
+        self.text = text
+        self.tokens = [match.group() for match in found]
+        self.starts = [match.start() for match in found]
+        self.ends = [match.end() for match in found]
+        self.lower = [token.lower().replace("’", "'").removesuffix("'s") for token in self.tokens]
+        self.used = [False] * len(found)
+        self.days: list[tuple[int, int]] = []
+        self.months: set[int] = set()
+        self.weekdays: set[int] = set()
+        self.numbers: list[Number] = []
+
+    def at(self, place: int) -> str:
+        return self.lower[place] if 0 <= place < len(self.lower) else ""
+
+    def digits(self, place: int) -> bool:
+        return self.at(place)[:1] in tuple("0123456789")
+
+    # --- dates
+
+    def read_dates(self) -> None:
+        for place, word in enumerate(self.lower):
+            if word in _WEEKDAYS or (word.endswith("s") and word[:-1] in _WEEKDAYS):
+                self.weekdays.add(_WEEKDAYS[word.removesuffix("s")])
+                self.used[place] = True
+            elif re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", word):
+                year, month, day = map(int, word.split("-"))
+                self.months.add(month)
+                self.days.append((month, day))
+                self.numbers.append(Number(Fraction(year), text=word[:4]))
+                self.used[place] = True
+            elif word in _MONTHS:
+                self._month(place)
+
+    def _month(self, place: int) -> None:
+        month, after = _MONTHS[self.lower[place]], place + 1
+        if self.at(after) == ".":
+            after += 1
+        before = place - 1
+        if self.at(before) == "of":
+            before -= 1
+        if self.at(before) in ("st", "nd", "rd", "th"):
+            before -= 1
+        day = next((p for p in (after, before) if re.fullmatch(r"[0-9]{1,2}", self.at(p)) and self._day(p)), None)
+        dated = day is not None or re.fullmatch(r"[12][0-9]{3}", self.at(after))
+        led = self.at(place - 1) in ("in", "since", "last", "this", "until", "by", "of", "early", "late", "mid", "next")
+        if self.lower[place] in _ALSO_WORDS and not dated and not (led and self.tokens[place][0].isupper()):
+            return
+        self.months.add(month)
+        self.used[place] = True
+        if day is not None:
+            self.days.append((month, int(self.at(day))))
+            self.used[day] = True
+
+    def _day(self, place: int) -> bool:
+        follows = self.at(place + 1)
+        return not self.used[place] and 1 <= int(self.at(place)) <= 31 and follows not in ("%", "percent", ":")
+
+    # --- numbers
+
+    def read_numbers(self) -> None:
+        place = 0
+        while place < len(self.lower):
+            found = None if self.used[place] else self._number(place)
+            if found is None:
+                place += 1
+                continue
+            number, end = found
+            for inside in range(place, end):
+                self.used[inside] = True
+            self.numbers.append(number)
+            place = end
+
+    def _number(self, place: int) -> tuple[Number, int] | None:
+        word = self.lower[place]
+        if ":" in word and len(word) > 1:
+            hours, minutes = map(int, word.split(":"))
+            return self._clock(hours, minutes, place, place + 1)
+        if self.digits(place):
+            plain = word.replace(",", "")
+            if len(plain) > LONGEST:
+                return Number(Fraction(0), "text", text=plain), place + 1
+            if self.at(place + 1) in ("a.m.", "p.m.", "am", "pm", "a.m", "p.m") and "." not in plain:
+                return self._clock(int(plain), 0, place, place + 1)
+            value, end = Fraction(plain), place + 1
+            adjacent = end < len(self.starts) and self.starts[end] == self.ends[place]
+            if adjacent and self.at(end) in ("st", "nd", "rd", "th"):
+                return self._make(value, "ordinal", place, end + 1)
+            if adjacent and self.at(end) == "s":
+                return self._make(value, "decade", place, end + 1)
+            if adjacent and self.at(end) in _SHORT_MAGNITUDES:
+                return self._measured(value * _SHORT_MAGNITUDES[self.at(end)], place, end + 1)
+            value, end = self._magnified(value, end)
+            return self._measured(value, place, end)
+        return self._words(place)
+
+    def _words(self, place: int) -> tuple[Number, int] | None:
+        word = self.lower[place]
+        if word == "half":
+            magnitude = _MAGNITUDES.get(self.at(place + 2)) if self.at(place + 1) in ("a", "an") else None
+            if magnitude:
+                return self._measured(Fraction(magnitude, 2), place, place + 3)
+            return self._make(Fraction(1, 2), "share", place, place + 1)
+        if word in ("a", "an", "one") and self.at(place + 1) in _SHARES and self.at(place + 2) == "of":
+            return self._make(Fraction(1, _SHARES[self.at(place + 1)]), "share", place, place + 2)
+        if word in ("a", "an") and self.at(place + 1) in _MAGNITUDES:
+            value, end = self._magnified(Fraction(1), place + 1)
+            return self._measured(value, place, end)
+        if word in _ORDINALS and not (word == "second" and self.at(place - 1) in ("a", "per")):
+            return self._make(Fraction(_ORDINALS[word]), "ordinal", place, place + 1)
+        if word not in _ONES and word not in _TENS:
+            return None
+        if word == "one" and (self.at(place + 1) in ("of", "another", "'s") or self.at(place - 1) in ("no", "this")):
+            return None
+        value, end = Fraction(_TENS.get(word, _ONES.get(word, 0))), place + 1
+        if word in _TENS:
+            step = end + 1 if self.at(end) == "-" else end
+            if 1 <= _ONES.get(self.at(step), 0) <= 9:
+                value, end = value + _ONES[self.at(step)], step + 1
+        fraction = end + 1 if self.at(end) == "-" else end
+        if self.at(fraction) in _SHARES and self.at(fraction).endswith("s"):
+            return self._make(value / _SHARES[self.at(fraction)], "share", place, fraction + 1)
+        value, end = self._magnified(value, end)
+        return self._measured(value, place, end)
+
+    def _magnified(self, value: Fraction, end: int) -> tuple[Fraction, int]:
+        """ "two hundred and five thousand": what follows a number and belongs to it."""
+        while True:
+            step = end + 1 if self.at(end) == "-" else end
+            if self.at(step) not in _MAGNITUDES:
+                return value, end
+            magnitude = _MAGNITUDES[self.at(step)]
+            value, end = value * magnitude, step + 1
+            rest = end + 1 if self.at(end) == "and" else end
+            small = _TENS.get(self.at(rest), _ONES.get(self.at(rest), 0))
+            if magnitude == 100 and small:
+                value, end = value + small, rest + 1
+                step = end + 1 if self.at(end) == "-" else end
+                if self.at(rest) in _TENS and 1 <= _ONES.get(self.at(step), 0) <= 9:
+                    value, end = value + _ONES[self.at(step)], step + 1
+
+    def _clock(self, hours: int, minutes: int, place: int, end: int) -> tuple[Number, int]:
+        half = self.at(end).replace(".", "")
+        if half in ("am", "pm"):
+            hours = hours % 12 + (12 if half == "pm" else 0)
+            end += 1
+        return self._make(Fraction(hours * 60 + minutes), "clock", place, end)
+
+    def _measured(self, value: Fraction, place: int, end: int) -> tuple[Number, int]:
+        """Give a number its unit."""
+        after = self.at(end)
+        if after in ("%", "percent", "pc") or (after, self.at(end + 1)) == ("per", "cent"):
+            return self._make(value / 100, "share", place, end + (2 if after == "per" else 1))
+        if after == "percentage":
+            return self._make(value, "points", place, end + 2)
+        if self.at(place - 1) in _CURRENCIES and not self.at(place - 1).isalpha():
+            return self._make(value, _CURRENCIES[self.at(place - 1)], place, end)
+        if after in _CURRENCIES:
+            return self._make(value, _CURRENCIES[after], place, end + 1)
+        step = end + 1 if after == "-" else end
+        if self.at(step) in _UNITS:
+            return self._make(value, _UNITS[self.at(step)], place, step + 1)
+        return self._make(value, "", place, end)
+
+    def _make(self, value: Fraction, unit: str, place: int, end: int) -> tuple[Number, int]:
+        bounded = _BOUND.search(self.text, max(self.starts[place] - 24, 0), self.starts[place])
+        bound = (bounded.lastgroup or "") if bounded else ""
+        for before in range(place - 1, -1, -1):
+            if not bounded or self.starts[before] < bounded.start():
+                break
+            self.used[before] = True
+        noun = ""
+        for word in self.tokens[end : end + 3]:
+            if word.lower() in _BREAKS or word.lower() in ("and", "or", "of", "in", "to"):
+                break
+            if found := terms(word):
+                noun = found[0]
+                break
+        return Number(value, unit, bound, noun, " ".join(self.tokens[place:end])), end
+
+    # --- names
+
+    def names(self) -> list[Name]:
+        found: list[Name] = []
+        run: list[str] = []
+        first = 0
+        for place, token in enumerate([*self.tokens, "."]):
+            here = place < len(self.tokens)
+            if here and token[0].isupper() and not (self.used[place] and self.at(place) not in _MONTHS):
+                if not run:
+                    first = place
+                if not (self.used[place] or self.at(place) in _TITLES):
+                    run.append(_folded(self.at(place)))
+                continue
+            if run:
+                found += self._name(run, first)
+            run = []
+        return found
+
+    def _name(self, run: list[str], first: int) -> list[Name]:
+        if not self._opens(first) or self.at(first) in _TITLES:
+            return [Name(tuple(run))]
+        if not terms(run[0]) or run[0] in _OPENERS:
+            run = run[1:]
+            return [Name(tuple(run))] if run else []
+        return [Name(tuple(run), opens=True)] if len(run) == 1 else [Name((run[0],), opens=True), Name(tuple(run[1:]))]
+
+    def _opens(self, place: int) -> bool:
+        if self.at(place - 1) == "." and self.tokens[place - 2][0].isupper() and len(self.tokens[place - 2]) < ABBREVIATED:
+            return False
+        return place == 0 or self.at(place - 1) in (".", "!", "?", ":", '"', "“", "‘", "'", "-", "—", "–", "•", "(")
+
+    def clauses(self) -> tuple[tuple[str, ...], ...]:
+        """The content terms that are no part of a number or date, clause by clause."""
+        found: list[list[str]] = [[]]
+        for token, used in zip(self.tokens, self.used, strict=True):
+            if token in _CLAUSE_ENDS:
+                found.append([])
+            elif not used and token[0].isalnum() and token.lower() not in _NEUTRAL:
+                found[-1] += terms(token)
+        return tuple(tuple(clause) for clause in found if clause)
+
+    # --- words that change what others say
+
+    def scopes(self, cues: frozenset[str]) -> tuple[Scope, ...]:
+        skipped = [match.span() for match in _SKIPPED.finditer(self.text.lower())]
+        found = []
+        for place, word in enumerate(self.lower):
+            negated = word.endswith("n't")
+            if word.removesuffix("n't") not in cues and not (negated and cues is _NEGATIONS):
+                continue
+            if any(start <= self.starts[place] < end for start, end in skipped):
+                continue
+            if word == "may" and self.used[place]:
+                continue
+            found.append(Scope(self._following(place)))
+        return tuple(found)
+
+    def _following(self, place: int) -> tuple[str, ...]:
+        """The next content terms of the clause; where it ends there ("are not."), the one before."""
+        found: list[str] = []
+        for word in self.tokens[place + 1 :]:
+            if word in _ENDS or (word.lower() in _BREAKS and found) or len(found) >= SCOPE:
+                break
+            found += terms(word) if word[0].isalnum() else []
+        before = (terms(word) for word in self.tokens[place - 1 :: -1] if place and word[0].isalnum())
+        return tuple(found[:SCOPE]) or tuple(next(filter(None, before), [])[:1])
+
+    def speech(self) -> tuple[Speech, ...]:
+        found = []
+        for place, word in enumerate(self.lower):
+            if word == "according" and self.at(place + 1) == "to":
+                found.append(Speech(self._window(place + 2, 1)))
+            elif word in _SAID and word != "according" and not self._noun(place):
+                speaker = self._window(place - 1, -1)
+                if self.at(place - 1) in (",", '"', "”", "'", "’", ""):
+                    speaker = self._window(place + 1, 1) | self._window(place - 2, -1)
+                found.append(Speech(speaker))
+            elif word in _ADVERBIAL:
+                found.append(Speech(frozenset()))
+        return tuple(found)
+
+    def _noun(self, place: int) -> bool:
+        """Whether "report", "claims", "state" or "added" is no verb here."""
+        return self.at(place - 1) in _BEFORE_NOUNS and self.lower[place] not in ("said", "told")
+
+    def _window(self, place: int, step: int) -> frozenset[str]:
+        """The content terms next to a verb of saying, within six tokens of the same clause."""
+        found: set[str] = set()
+        for _ in range(6):
+            word = self.at(place)
+            if not word or word in _BREAKS or (word in _PRONOUNS and found) or word in _SAID:
+                break
+            if word[0].isalpha():
+                found.update(terms(word))
+            place += step
+        return frozenset(found)
+
+
+def _folded(word: str) -> str:
+    return word.replace(".", "").removesuffix("'s")
+
+
+def read_facts(text: str) -> Facts:
+    """Read what a text commits itself to. Never raises."""
+    reader = _Reader(text)
+    reader.read_dates()
+    reader.read_numbers()
+    clauses = reader.clauses()
+    return Facts(
+        numbers=tuple(reader.numbers),
+        days=tuple(reader.days),
+        months=frozenset(reader.months),
+        weekdays=frozenset(reader.weekdays),
+        names=tuple(reader.names()),
+        negations=reader.scopes(_NEGATIONS),
+        hedges=reader.scopes(_HEDGES),
+        speech=reader.speech(),
+        words=frozenset(_folded(word) for word in reader.lower),
+        terms=tuple(term for clause in clauses for term in clause),
+        clauses=clauses,
+        sequence=tuple(map(_folded, reader.lower)),
+    )
+
+
+def days_meant(facts: Facts, published: date) -> list[date]:
+    """The days that the weekdays, "today" and "yesterday" of a text stand for, seen from its day of publication."""
+    back = [(published.weekday() - weekday) % 7 for weekday in facts.weekdays]
+    back += [distance for word, distance in (("today", 0), ("yesterday", 1)) if word in facts.words]
+    return [published - timedelta(days=distance) for distance in back]

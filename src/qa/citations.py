@@ -16,8 +16,8 @@ __all__ = ["Cited", "cite", "cited_short_answer"]
 class Cited:
     """What is left of a draft after the check.
 
-    `statements` passed it; `citations` are numbered from 1 by first use; `articles` are the cited ones in that order;
-    `dropped` counts the statements that failed.
+    `statements` passed it or could not be checked; `citations` are numbered from 1 by first use; `articles` are the
+    cited ones in that order; `dropped` counts the statements that failed.
     """
 
     statements: tuple[Statement, ...]
@@ -28,6 +28,8 @@ class Cited:
 
 def cite(statements: Sequence[Statement], passages: Sequence[Passage]) -> Cited:
     """Check each statement, drop what fails, number the sources of the rest.
+
+    What could not be checked stays and says so: a citation has the support of the weakest statement that carries it.
 
     Raises `CitationError` if a statement has no source, or one that is not among the passages' sentences: an answerer
     that does so is broken, and no answer may leave.
@@ -41,12 +43,12 @@ def cite(statements: Sequence[Statement], passages: Sequence[Passage]) -> Cited:
     for statement in statements:
         _require_retrieved(statement, retrieved)
         support = check_support(statement, articles)
-        if support.label != "supported":
+        if support.label == "unsupported":
             dropped += 1
             continue
         for source in statement.sources:
             segments.setdefault(source.key, []).append(len(kept))
-            supports.setdefault(source.key, support)
+            supports[source.key] = min(supports.get(source.key, support), support, key=_strength)
         kept.append(statement)
     citations = tuple(
         _citation(number, retrieved[key], tuple(dict.fromkeys(used)), supports[key], articles[key[0]])
@@ -54,6 +56,10 @@ def cite(statements: Sequence[Statement], passages: Sequence[Passage]) -> Cited:
     )
     cited = tuple(articles[article_id] for article_id in dict.fromkeys(c.article_id for c in citations))
     return Cited(tuple(kept), citations, cited, dropped)
+
+
+def _strength(support: Support) -> tuple[bool, float]:
+    return support.label == "supported", support.score
 
 
 def cited_short_answer(short: ShortAnswer | None, cited: Cited) -> ShortAnswer | None:

@@ -204,9 +204,9 @@ class AnswerText(_Out):
 
 
 class SupportOut(_Out):
-    """The outcome of the support check."""
+    """The outcome of the support check; `not_checked`: its rules do not hold for the language, nothing was verified."""
 
-    label: Literal["supported"]
+    label: Literal["supported", "not_checked"]
     score: float
 
 
@@ -215,7 +215,7 @@ class CitationOut(_Out):
 
     An answer that is given out again is compared with the index of now. `state` is `changed` when the article no longer
     has the quote in this place, and `gone` when it was removed: quote, title and addresses are then withheld. Only
-    what is `current` is `verified`; `support` is the check of the time of the answer.
+    what is `current` and supported is `verified`; `support` is the check of the time of the answer.
     """
 
     n: int

@@ -1,6 +1,6 @@
 """What a sentence commits itself to, read off its words: numbers, dates, names, negations, attributions.
 
-Rules for English, made for comparing two sentences: whatever is read the same in both may be read wrongly. Everything is
+Rules for English, made for comparing two sentences: whatever is read the same in both may be read wrongly. All is
 linear in the length of the text, and nothing raises.
 """
 
@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from qa.lexical import terms
 
-__all__ = ["Facts", "Name", "Number", "Scope", "Speech", "days_meant", "read_facts"]
+__all__ = ["Facts", "Name", "Number", "Scope", "Speech", "days_meant", "listed", "read_facts"]
 
 _TOKEN = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])|[0-9]{1,2}:[0-9]{2}(?![0-9:])|[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
@@ -21,6 +21,11 @@ _TOKEN = re.compile(
 )
 LONGEST = 18
 """Digits of a number that is read as one; a longer run is compared as text."""
+
+
+def listed(words: str) -> tuple[str, ...]:
+    """The words of a table."""
+    return tuple(words.split())
 
 
 def _table(text: str, first: int = 0, step: int = 1) -> dict[str, int]:
@@ -40,10 +45,13 @@ _CURRENCIES = {"$": "$", "€": "€", "£": "£", "dollar": "$", "dollars": "$"
                "pound": "£", "pounds": "£", "usd": "$", "eur": "€", "gbp": "£"}  # fmt: skip
 _UNITS = {"kilometer": "km", "kilometre": "km", "kilometers": "km", "kilometres": "km", "km": "km", "kms": "km",
           "metre": "m", "metres": "m", "meter": "m", "meters": "m", "tons": "ton", "tonnes": "tonne", "kg": "kg",
-          "kilogram": "kg", "kilograms": "kg", "kilos": "kg", "kilo": "kg", "hrs": "hour", "mins": "minute"}  # fmt: skip
+          "kilogram": "kg", "kilograms": "kg", "kilos": "kg", "kilo": "kg", "hrs": "hour",
+          "mins": "minute"}  # fmt: skip
 _UNITS |= {
     form: unit
-    for unit in "second minute hour day week month year decade mile foot yard ton tonne acre hectare degree litre".split()
+    for unit in listed(
+        "second minute hour day week month year decade mile foot yard ton tonne acre hectare degree litre"
+    )
     for form in (unit, f"{unit}s")
 } | {"feet": "foot"}
 _BOUNDS = (
@@ -59,48 +67,73 @@ _MONTHS |= {name[:3]: number for name, number in _MONTHS.items()} | {"sept": 9}
 _ALSO_WORDS = frozenset({"mar", "march", "may", "dec", "jan", "jun", "august"})
 _WEEKDAYS = _table("monday tuesday wednesday thursday friday saturday sunday")
 
-_TITLES = frozenset("mr mrs ms miss dr sir dame prof professor lord lady rev".split())
+_TITLES = frozenset(listed("mr mrs ms miss dr sir dame prof professor lord lady rev"))
 _OPENERS = frozenset(
-    "according additionally although also another besides consequently despite earlier eventually finally furthermore"
-    " hence however i instead later likewise meanwhile moreover nevertheless nonetheless once one otherwise overall"
-    " previously recently similarly since specifically still subsequently then therefore though thus today together"
-    " yesterday yet".split()
+    listed(
+        "according additionally although also another besides consequently despite earlier eventually finally"
+        " furthermore hence however i instead later likewise meanwhile moreover nevertheless nonetheless once"
+        " one otherwise overall previously recently similarly since specifically still subsequently then"
+        " therefore though thus today together yesterday yet"
+    )
 )
 """Words besides stop words that begin a sentence without being a name."""
 
-_SKIPPED = re.compile(r"\b(?:not (?:only|just|least|merely)|no (?:fewer|less|more|later|sooner|earlier) than|no doubt)\b")
-_NEGATIONS = frozenset(
-    "not no never without none nobody nothing neither nor nowhere cannot hardly barely scarcely unable lack lacks lacked"
-    " deny denies denied denying fail fails failed failing refuse refuses refused refusing decline declines declined"
-    " declining reject rejects rejected rejecting".split()
+_SKIPPED = re.compile(
+    r"\b(?:not (?:only|just|least|merely)|no (?:fewer|less|more|later|sooner|earlier) than|no doubt)\b"
 )
+_NEGATIONS = frozenset(
+    listed(
+        "not no non never without none nobody nothing neither nor nowhere cannot hardly barely scarcely"
+        " unable lack lacks lacked deny denies denied denying fail fails failed failing refuse refuses refused"
+        " refusing decline declines declined declining reject rejects rejected rejecting"
+    )
+)
+_WITH_TO = frozenset(listed("fail fails failed failing refuse refuses refused decline declines declined"))
+"""Negations where "to" follows, other verbs elsewhere."""
 _HEDGES = frozenset(
-    "may might could would possibly perhaps reportedly allegedly alleged apparently suspected expected expects planned"
-    " plans planning hopes hoped wants wanted proposed if whether unless attempted tried threatened likely potentially"
-    " should".split()
+    listed(
+        "may might could would possibly perhaps reportedly allegedly alleged apparently suspected expected"
+        " expects planned plans planning hopes hoped wants wanted proposed if whether unless attempted tried"
+        " threatened likely potentially should"
+    )
 )
 _SAID = frozenset(
-    "say says said saying tell tells told claim claims claimed claiming allege alleges alleged report reports reported"
-    " announce announces announced state states stated argue argues argued warn warns warned add adds added insist"
-    " insists insisted deny denies denied believe believes believed think thinks suggest suggests suggested predict"
-    " predicts predicted estimate estimates estimated accuse accuses accused acknowledge acknowledges acknowledged"
-    " confirm confirms confirmed caution cautioned cautions declare declares declared explain explains explained wrote writes note notes noted"
-    " according".split()
+    listed(
+        "say says said saying tell tells told claim claims claimed claiming allege alleges alleged report"
+        " reports reported announce announces announced state states stated argue argues argued warn warns"
+        " warned add adds added insist insists insisted deny denies denied believe believes believed think"
+        " thinks suggest suggests suggested predict predicts predicted estimate estimates estimated accuse"
+        " accuses accused acknowledge acknowledges acknowledged confirm confirms confirmed caution cautioned"
+        " cautions declare declares declared explain explains explained wrote writes note notes noted"
+        " according"
+    )
 )
-_SAID |= frozenset("advise advises advised urge urges urged promise promises promised complained testified wrote".split())
+_SAID |= frozenset(
+    listed("advise advises advised urge urges urged promise promises promised complained testified wrote")
+)
 _NEUTRAL = frozenset(
-    "say says said saying tell tells told state states stated report reports reported announce announces announced add"
-    " adds added declare declares declared explain explains explained note notes noted wrote according".split()
+    listed(
+        "say says said saying tell tells told state states stated report reports reported announce announces"
+        " announced add adds added declare declares declared explain explains explained note notes noted wrote"
+        " according"
+    )
 )
 """Verbs that can stand for one another: whether something is said is a matter of `Speech`, not of words in common."""
-_BEFORE_NOUNS = frozenset("a an the this that its their his her of to by".split())
+_FUNCTION = frozenset(listed("never without none nobody nothing may might could would should must cannot"))
+_BEFORE_NOUNS = frozenset(listed("a an the this that its their his her of to by"))
+_ALSO_NOUNS = frozenset(
+    listed("state states report reports claim claims note notes estimate estimates promise promises")
+)
 _ADVERBIAL = frozenset({"reportedly", "allegedly", "apparently", "alleged", "suspected"})
-_PRONOUNS = frozenset("he she they it we i who which that this those these him her them".split())
-_BREAKS = frozenset(",.;:!?()–—\"“”") | {"but", "although", "because", "while", "whereas"}
+_PRONOUNS = frozenset(listed("he she they it we i who which that this those these him her them"))
+_BREAKS = frozenset(',.;:!?()–—"“”') | {"but", "although", "because", "while", "whereas"}
 ABBREVIATED = 5
 """Letters of a word with a capital before a stop that may go on: "Col. Ines Barroso"."""
 _CLAUSE_ENDS = frozenset({",", ";", ":", "–", "—", ".", "and", "but"})
+_SENTENCE_ENDS = frozenset("!?\n") | {"."}
 _ENDS = frozenset(".;:!?")
+TAIL = 4
+"""Tokens after a verb of saying that are no statement: "..., Europol said on Tuesday"."""
 SCOPE = 4
 """Content terms after a word that it bears on."""
 
@@ -140,7 +173,8 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was read off a text. `days` are (month, day), `words` all words folded, `terms` the stems of
+    """What was read off a text. `days` are (month, day), `words` all words folded, `told` the terms outside of what
+    somebody is said to have said, `terms` the stems of
     those that are no part of a number or date and no stop words."""
 
     numbers: tuple[Number, ...]
@@ -154,6 +188,7 @@ class Facts:
     words: frozenset[str]
     terms: tuple[str, ...]
     clauses: tuple[tuple[str, ...], ...]
+    told: frozenset[str]
     sequence: tuple[str, ...]
 
     def count(self, words: frozenset[str]) -> int:
@@ -176,6 +211,8 @@ class _Reader:
         self.months: set[int] = set()
         self.weekdays: set[int] = set()
         self.numbers: list[Number] = []
+        self.reported: set[int] = set()
+        """Places of what somebody says, in the text's own words."""
 
     def at(self, place: int) -> str:
         return self.lower[place] if 0 <= place < len(self.lower) else ""
@@ -262,33 +299,43 @@ class _Reader:
         return self._words(place)
 
     def _words(self, place: int) -> tuple[Number, int] | None:
-        word = self.lower[place]
-        if word == "half":
-            magnitude = _MAGNITUDES.get(self.at(place + 2)) if self.at(place + 1) in ("a", "an") else None
-            if magnitude:
-                return self._measured(Fraction(magnitude, 2), place, place + 3)
-            return self._make(Fraction(1, 2), "share", place, place + 1)
-        if word in ("a", "an", "one") and self.at(place + 1) in _SHARES and self.at(place + 2) == "of":
-            return self._make(Fraction(1, _SHARES[self.at(place + 1)]), "share", place, place + 2)
-        if word in ("a", "an") and self.at(place + 1) in _MAGNITUDES:
+        word, after = self.lower[place], self.at(place + 1)
+        if word in ("half", "a", "an", "one") and (share := self._share(place)):
+            return share
+        if word in ("a", "an") and after in _MAGNITUDES:
             value, end = self._magnified(Fraction(1), place + 1)
             return self._measured(value, place, end)
         if word in _ORDINALS and not (word == "second" and self.at(place - 1) in ("a", "per")):
             return self._make(Fraction(_ORDINALS[word]), "ordinal", place, place + 1)
-        if word not in _ONES and word not in _TENS:
+        no_number = word == "one" and (after in ("of", "another") or self.at(place - 1) in ("no", "this"))
+        if no_number or (word not in _ONES and word not in _TENS):
             return None
-        if word == "one" and (self.at(place + 1) in ("of", "another", "'s") or self.at(place - 1) in ("no", "this")):
-            return None
-        value, end = Fraction(_TENS.get(word, _ONES.get(word, 0))), place + 1
-        if word in _TENS:
-            step = end + 1 if self.at(end) == "-" else end
-            if 1 <= _ONES.get(self.at(step), 0) <= 9:
-                value, end = value + _ONES[self.at(step)], step + 1
+        value, end = self._below_hundred(place)
         fraction = end + 1 if self.at(end) == "-" else end
         if self.at(fraction) in _SHARES and self.at(fraction).endswith("s"):
             return self._make(value / _SHARES[self.at(fraction)], "share", place, fraction + 1)
         value, end = self._magnified(value, end)
         return self._measured(value, place, end)
+
+    def _share(self, place: int) -> tuple[Number, int] | None:
+        """ "half", "half a million", "a third of"."""
+        after, last = self.at(place + 1), self.at(place + 2)
+        if self.lower[place] == "half":
+            if after in ("a", "an") and last in _MAGNITUDES:
+                return self._measured(Fraction(_MAGNITUDES[last], 2), place, place + 3)
+            return self._make(Fraction(1, 2), "share", place, place + 1)
+        if after in _SHARES and last == "of":
+            return self._make(Fraction(1, _SHARES[after]), "share", place, place + 2)
+        return None
+
+    def _below_hundred(self, place: int) -> tuple[Fraction, int]:
+        """The number that the words at a place make, below a hundred ("twenty-one"), and where it ends."""
+        word, end = self.lower[place], place + 1
+        value = Fraction(_TENS.get(word, _ONES.get(word, 0)))
+        step = end + 1 if self.at(end) == "-" else end
+        if word in _TENS and 1 <= _ONES.get(self.at(step), 0) <= 9:
+            return value + _ONES[self.at(step)], step + 1
+        return value, end
 
     def _magnified(self, value: Fraction, end: int) -> tuple[Fraction, int]:
         """ "two hundred and five thousand": what follows a number and belongs to it."""
@@ -299,12 +346,9 @@ class _Reader:
             magnitude = _MAGNITUDES[self.at(step)]
             value, end = value * magnitude, step + 1
             rest = end + 1 if self.at(end) == "and" else end
-            small = _TENS.get(self.at(rest), _ONES.get(self.at(rest), 0))
-            if magnitude == 100 and small:
-                value, end = value + small, rest + 1
-                step = end + 1 if self.at(end) == "-" else end
-                if self.at(rest) in _TENS and 1 <= _ONES.get(self.at(step), 0) <= 9:
-                    value, end = value + _ONES[self.at(step)], step + 1
+            if magnitude == 100 and (self.at(rest) in _TENS or self.at(rest) in _ONES):
+                small, end = self._below_hundred(rest)
+                value += small
 
     def _clock(self, hours: int, minutes: int, place: int, end: int) -> tuple[Number, int]:
         half = self.at(end).replace(".", "")
@@ -373,7 +417,11 @@ class _Reader:
         return [Name(tuple(run), opens=True)] if len(run) == 1 else [Name((run[0],), opens=True), Name(tuple(run[1:]))]
 
     def _opens(self, place: int) -> bool:
-        if self.at(place - 1) == "." and self.tokens[place - 2][0].isupper() and len(self.tokens[place - 2]) < ABBREVIATED:
+        if (
+            self.at(place - 1) == "."
+            and self.tokens[place - 2][0].isupper()
+            and len(self.tokens[place - 2]) < ABBREVIATED
+        ):
             return False
         return place == 0 or self.at(place - 1) in (".", "!", "?", ":", '"', "“", "‘", "'", "-", "—", "–", "•", "(")
 
@@ -383,7 +431,7 @@ class _Reader:
         for token, used in zip(self.tokens, self.used, strict=True):
             if token in _CLAUSE_ENDS:
                 found.append([])
-            elif not used and token[0].isalnum() and token.lower() not in _NEUTRAL:
+            elif not used and token[0].isalnum() and not _is_neutral(token.lower()):
                 found[-1] += terms(token)
         return tuple(tuple(clause) for clause in found if clause)
 
@@ -397,6 +445,8 @@ class _Reader:
             if word.removesuffix("n't") not in cues and not (negated and cues is _NEGATIONS):
                 continue
             if any(start <= self.starts[place] < end for start, end in skipped):
+                continue
+            if word in _WITH_TO and self.at(place + 1) != "to":
                 continue
             if word == "may" and self.used[place]:
                 continue
@@ -414,22 +464,40 @@ class _Reader:
         return tuple(found[:SCOPE]) or tuple(next(filter(None, before), [])[:1])
 
     def speech(self) -> tuple[Speech, ...]:
+        """Who says something; the tokens that are only reported are noted in `reported`."""
         found = []
         for place, word in enumerate(self.lower):
+            first, last = place, place
+            while first and self.tokens[first - 1] not in _SENTENCE_ENDS:
+                first -= 1
+            while last < len(self.tokens) and self.tokens[last] not in _SENTENCE_ENDS:
+                last += 1
             if word == "according" and self.at(place + 1) == "to":
                 found.append(Speech(self._window(place + 2, 1)))
             elif word in _SAID and word != "according" and not self._noun(place):
                 speaker = self._window(place - 1, -1)
-                if self.at(place - 1) in (",", '"', "”", "'", "’", ""):
+                inverted = self.at(place - 1) in (",", '"', "”", "'", "’", "")
+                if inverted:
                     speaker = self._window(place + 1, 1) | self._window(place - 2, -1)
+                if inverted or last - place <= TAIL or self.at(place + 1) == ",":
+                    last = place
+                else:
+                    first = place + 1
                 found.append(Speech(speaker))
             elif word in _ADVERBIAL:
                 found.append(Speech(frozenset()))
+                first = place
+            else:
+                continue
+            self.reported.update(range(first, last))
         return tuple(found)
 
     def _noun(self, place: int) -> bool:
         """Whether "report", "claims", "state" or "added" is no verb here."""
-        return self.at(place - 1) in _BEFORE_NOUNS and self.lower[place] not in ("said", "told")
+        word, before = self.lower[place], self.at(place - 1)
+        if word in _ALSO_NOUNS:
+            return self.at(place + 1) != "that"
+        return before in _BEFORE_NOUNS and word not in ("said", "told")
 
     def _window(self, place: int, step: int) -> frozenset[str]:
         """The content terms next to a verb of saying, within six tokens of the same clause."""
@@ -444,6 +512,10 @@ class _Reader:
         return frozenset(found)
 
 
+def _is_neutral(word: str) -> bool:
+    return word in _NEUTRAL or word in _FUNCTION or word.replace("’", "'").endswith("n't")
+
+
 def _folded(word: str) -> str:
     return word.replace(".", "").removesuffix("'s")
 
@@ -453,7 +525,7 @@ def read_facts(text: str) -> Facts:
     reader = _Reader(text)
     reader.read_dates()
     reader.read_numbers()
-    clauses = reader.clauses()
+    clauses, speech = reader.clauses(), reader.speech()
     return Facts(
         numbers=tuple(reader.numbers),
         days=tuple(reader.days),
@@ -462,10 +534,16 @@ def read_facts(text: str) -> Facts:
         names=tuple(reader.names()),
         negations=reader.scopes(_NEGATIONS),
         hedges=reader.scopes(_HEDGES),
-        speech=reader.speech(),
+        speech=speech,
         words=frozenset(_folded(word) for word in reader.lower),
         terms=tuple(term for clause in clauses for term in clause),
         clauses=clauses,
+        told=frozenset(
+            term
+            for place, token in enumerate(reader.tokens)
+            if place not in reader.reported and token[0].isalnum()
+            for term in terms(token)
+        ),
         sequence=tuple(map(_folded, reader.lower)),
     )
 

@@ -20,10 +20,12 @@ __all__ = [
     "aurc",
     "auroc",
     "average_precision",
+    "balanced_accuracy",
     "bootstrap_difference",
     "bootstrap_interval",
     "citation_precision",
     "citation_recall",
+    "correlation",
     "exact_match",
     "ndcg_at",
     "over_all",
@@ -191,6 +193,24 @@ def auroc(scores: Floats, labels: Floats, picks: Picks) -> Floats:
     )
     below = np.cumsum(downs, axis=1) - downs / 2
     return _quotient((ups * below).sum(axis=1), ups.sum(axis=1) * downs.sum(axis=1))
+
+
+def balanced_accuracy(verdicts: Floats, labels: Floats, picks: Picks) -> Floats:
+    """Mean of the shares of positives (label 1) with verdict 1 and of negatives (0) with verdict 0; chance is 0.5.
+
+    Brodersen et al., The Balanced Accuracy and Its Posterior Distribution (ICPR 2010). NaN without one of the classes.
+    """
+    right, positive = verdicts[picks], labels[picks] > 0
+    hits = _quotient((right * positive).sum(axis=1), positive.sum(axis=1))
+    passes = _quotient((right * ~positive).sum(axis=1), (~positive).sum(axis=1))
+    return np.asarray((hits + 1 - passes) / 2)
+
+
+def correlation(values: Floats, others: Floats, picks: Picks) -> Floats:
+    """Pearson's r: covariance / product of the standard deviations. NaN where one of them is 0."""
+    first, second = (column[picks] - column[picks].mean(axis=1, keepdims=True) for column in (values, others))
+    spread = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    return _quotient((first * second).sum(axis=1), spread)
 
 
 def aurc(confidences: Floats, errors: Floats, picks: Picks) -> Floats:

@@ -279,7 +279,9 @@ def _compared(citation: CitationOut, text: str | None) -> CitationOut:
         withheld = {"quote": "", "original_url": None, "verified": False, "state": "gone"}
         return citation.model_copy(update=withheld)
     same = text[citation.source_start : citation.source_end] == citation.quote
-    return citation.model_copy(update={"verified": same, "state": "current" if same else "changed"})
+    return citation.model_copy(
+        update={"verified": same and citation.support.label == "supported", "state": "current" if same else "changed"}
+    )
 
 
 def _answer_text(reply: AnswerReply, gone: set[int], texts: Mapping[str, str | None]) -> AnswerText:

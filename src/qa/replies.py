@@ -277,7 +277,7 @@ def _citation(citation: Citation, article: Article) -> CitationOut:
         source_start=citation.start,
         source_end=citation.end,
         quote_sha256=hashlib.sha256(citation.quote.encode()).hexdigest(),
-        verified=True,
+        verified=citation.support.label == "supported",
         support=SupportOut.model_validate({"label": citation.support.label, "score": citation.support.score}),
         url=article_url(citation.article_id, citation.sentence_index),
         original_url=original_url(article, citation.start, citation.end),
@@ -339,6 +339,10 @@ def _notes(answer: Answer) -> list[NoteOut]:
     if answer.dropped:
         left_out = "1 sentence was" if answer.dropped == 1 else f"{answer.dropped} sentences were"
         notes.append(NoteOut(code="unsupported_dropped", message=f"{left_out} left out: the source did not say it."))
+    if any(citation.support.label == "not_checked" for citation in answer.citations):
+        notes.append(
+            NoteOut(code="not_checked", message="Not every sentence could be checked: its language is not English.")
+        )
     return notes
 
 

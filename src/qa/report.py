@@ -25,8 +25,10 @@ from qa.metrics import (
     Statistic,
     aurc,
     auroc,
+    balanced_accuracy,
     bootstrap_difference,
     bootstrap_interval,
+    correlation,
     over_all,
     ratio,
     risk_at,
@@ -54,6 +56,15 @@ __all__ = [
 
 FORMAT = 1
 RANKINGS = ("dense", "lexical", "fused")
+CHANGING_EDITS = (
+    *("number", "name", "date", "negation.added", "negation.removed", "speaker.other", "speaker.removed", "direction"),
+    *("certainty", "roles", "addition"),
+)
+KEEPING_EDITS = (
+    *("shortened", "reordered", "said", "number.format", "date.format", "contracted", "attributed", "synonyms"),
+    *("nationality", "joined"),
+)
+"""Edits of a sentence that change what it says, and edits that do not (`qa.datasets.edits`)."""
 Scores = dict[str, tuple[float, float]]
 """Measure to the two numbers of one question."""
 
@@ -128,6 +139,19 @@ MEASURES: Mapping[str, Measure] = {
             for name in ("f1", "cosine", "overlap@10")
             for part in ("needed", "clapnq", "cloud", "fiqa", "govt")
         ),
+        *(
+            measure
+            for source in ("edits", "frank", "qags", "fever")
+            for measure in (
+                Measure(f"support.false_pass.{source}", better="lower", counts=True),
+                Measure(f"support.false_drop.{source}", better="lower", counts=True),
+                Measure(f"support.balanced_accuracy.{source}", statistic=balanced_accuracy),
+                Measure(f"support.correlation.{source}", statistic=correlation),
+            )
+        ),
+        *(Measure(f"support.correlation.frank.{part}", statistic=correlation) for part in ("bbc", "cnndm")),
+        *(Measure(f"support.false_pass.edits.{kind}", better="lower", counts=True) for kind in CHANGING_EDITS),
+        *(Measure(f"support.false_drop.edits.{kind}", better="lower", counts=True) for kind in KEEPING_EDITS),
         *(Measure(f"risk@{share}%", better="lower", statistic=risk_at(share / 100)) for share in (10, 25, 50, 75)),
     )
 }

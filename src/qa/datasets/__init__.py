@@ -10,6 +10,7 @@ from qa.datasets.multirc import evaluate_multirc
 from qa.datasets.questions import evaluate_starter, evaluate_swapped
 from qa.datasets.realtimeqa import evaluate_realtimeqa
 from qa.datasets.squad2 import evaluate_squad2
+from qa.datasets.support import evaluate_support
 from qa.datasets.trecqa import evaluate_trecqa
 from qa.datasets.unrelated import evaluate_out_of_corpus
 from qa.errors import EvaluationError
@@ -27,6 +28,7 @@ DATASETS: dict[str, Dataset] = {
     "swapped": evaluate_swapped,
     "conversations": evaluate_conversations,
     "followups": evaluate_followups,
+    "support": evaluate_support,
     "feedback": evaluate_feedback,
 }
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qa.datasets.base import Evaluated, Request
@@ -76,8 +76,12 @@ class Judged:
 
 
 def load_judged(request: Request) -> list[Judged]:
-    """Read what can be checked for a split. Raises `DataMissing` and `EvaluationError`."""
-    found = [*_frank(request), *_qags(request), *_fever(request), *_edits(request)]
+    """Read what can be checked for a split; without a data folder, the edits alone.
+
+    Raises `DataMissing` and `EvaluationError`.
+    """
+    readers = (_edits,) if request.data is None else (_edits, _frank, _qags, _fever)
+    found = [judged for reader in readers for judged in reader(request)]
     if not found:
         raise EvaluationError(f"there is no split {request.split}: dev, test or all")
     return found
@@ -90,13 +94,17 @@ def _wanted(request: Request, text: str) -> bool:
 
 
 def _frank(request: Request) -> Iterator[Judged]:
-    for number, record in enumerate(read_records(data_file(request.data, "faithfulness", "frank-valid.jsonl.gz"), _Frank)):
+    for number, record in enumerate(
+        read_records(data_file(request.data, "faithfulness", "frank-valid.jsonl.gz"), _Frank)
+    ):
         if _wanted(request, record.hash):
             text = record.summary.replace("\\'", "'")
             said = [detokenize(part) for part in text.split(" . ") if part.strip(" .")]
             article, sentences = _split(record.hash, record.article)
             statements = tuple(Statement(one, _best(one, sentences)) for one in said)
-            yield Judged(f"frank.{number}", "frank", record.dataset, record.Factuality, statements, {article.id: article})
+            yield Judged(
+                f"frank.{number}", "frank", record.dataset, record.Factuality, statements, {article.id: article}
+            )
 
 
 def _qags(request: Request) -> Iterator[Judged]:
@@ -105,7 +113,9 @@ def _qags(request: Request) -> Iterator[Judged]:
     for number, record in enumerate(read_records(data_file(request.data, "faithfulness", "qags-xsum.jsonl.gz"), _Qags)):
         article, sentences = _split(f"qags.{number}", record.article)
         statements = tuple(Statement(one.sentence, _best(one.sentence, sentences)) for one in record.summary_sentences)
-        faithful = [2 * sum(v.response == "yes" for v in one.responses) > len(one.responses) for one in record.summary_sentences]
+        faithful = [
+            2 * sum(v.response == "yes" for v in one.responses) > len(one.responses) for one in record.summary_sentences
+        ]
         yield Judged(article.id, "qags", "xsum", sum(faithful) / len(faithful), statements, {article.id: article})
 
 
@@ -131,7 +141,14 @@ def _fever(request: Request) -> Iterator[Judged]:
             sources = tuple(s for name, first, stop in evidence for s in pages[name][1][first:stop])
             articles = {name: pages[name][0] for name in named}
             statement = Statement(claim.claim, sources)
-            yield Judged(f"fever.{claim.id}", "fever", claim.label.lower(), float(claim.label == "SUPPORTS"), (statement,), articles)
+            yield Judged(
+                f"fever.{claim.id}",
+                "fever",
+                claim.label.lower(),
+                float(claim.label == "SUPPORTS"),
+                (statement,),
+                articles,
+            )
 
 
 def _edits(request: Request) -> Iterator[Judged]:
@@ -161,6 +178,41 @@ def _of_pair(number: int, pair: Pair) -> Judged:
 def _split(identity: str, text: str) -> tuple[Article, tuple[Sentence, ...]]:
     spans = enumerate(split_sentences(text))
     return Article(identity, "", text), tuple(Sentence(identity, n, s, e, text[s:e]) for n, (s, e) in spans)
+
+
+def evaluate_support(request: Request) -> Evaluated:
+    """Check every statement. What has several passes when all of them do."""
+    judged = load_judged(request)
+    scored: dict[str, Scores] = {}
+    timings = []
+    for number, one in enumerate(judged, start=1):
+        started = time.perf_counter()
+        supports = [check_support(statement, one.articles) for statement in one.statements]
+        timings.append({"check": (time.perf_counter() - started) * 1000 / max(len(supports), 1)})
+        scored[one.id] = _score(one, [support.label == "supported" for support in supports])
+        request.progress("checking", number, len(judged))
+    about = describe(
+        "support",
+        [one.source for one in judged],
+        request.settings,
+        splits=[request.split],
+        articles=len({article_id for one in judged for article_id in one.articles}),
+        sentences=sum(len(one.statements) for one in judged),
+        embedding_model="no embedding model",
+        answerer="no answerer",
+    )
+    return Evaluated(Report(about, summarize(scored), latency(timings), scored), ())
+
+
+def _score(one: Judged, passed: Sequence[bool]) -> Scores:
+    faithful, passes = one.factuality == 1, all(passed)
+    wrong, name = (not passes, "false_drop") if faithful else (passes, "false_pass")
+    kinds = (one.source, f"edits.{one.kind}") if one.source == "edits" else (one.source,)
+    scores: Scores = {f"support.{name}.{kind}": (float(wrong), 1) for kind in kinds}
+    scores[f"support.balanced_accuracy.{one.source}"] = (float(passes), float(faithful))
+    for name in (one.source, f"{one.source}.{one.kind}") if one.source == "frank" else (one.source,):
+        scores[f"support.correlation.{name}"] = (sum(passed) / max(len(passed), 1), one.factuality)
+    return scores
 
 
 def _best(statement: str, sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:

@@ -70,7 +70,7 @@ _WEEKDAYS = _table("monday tuesday wednesday thursday friday saturday sunday")
 _TITLES = frozenset(listed("mr mrs ms miss dr sir dame prof professor lord lady rev"))
 _OPENERS = frozenset(
     listed(
-        "according additionally although also another besides consequently despite earlier eventually finally"
+        "nobody nothing none never neither according additionally although also another besides consequently despite earlier eventually finally"
         " furthermore hence however i instead later likewise meanwhile moreover nevertheless nonetheless once"
         " one otherwise overall previously recently similarly since specifically still subsequently then"
         " therefore though thus today together yesterday yet"
@@ -151,7 +151,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A run of words with capitals, folded. `opens`: it is the first word of a sentence alone, so perhaps no name."""
+    """A run of words with capitals, folded. `opens`: the first one opens a sentence, so it is perhaps no name."""
 
     words: tuple[str, ...]
     opens: bool = False
@@ -414,7 +414,7 @@ class _Reader:
         if not terms(run[0]) or run[0] in _OPENERS:
             run = run[1:]
             return [Name(tuple(run))] if run else []
-        return [Name(tuple(run), opens=True)] if len(run) == 1 else [Name((run[0],), opens=True), Name(tuple(run[1:]))]
+        return [Name(tuple(run), opens=True)]
 
     def _opens(self, place: int) -> bool:
         if (

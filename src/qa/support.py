@@ -151,7 +151,7 @@ def check_support(statement: Statement, articles: Mapping[str, Article]) -> Supp
     plain = _plain(statement.text)
     if plain and plain in (*map(_plain, texts), _plain(" ".join(texts))):
         return Support("supported", 1.0)
-    if not plain or not any(map(terms, texts)):
+    if not any(map(str.isalnum, plain)) or not any(map(terms, texts)):
         return Support("unsupported", 0.0, "words")
     if not _english(statement.text) or not all(_english(text, article.language) for article, text in cited):
         return Support("not_checked", 0.0)
@@ -284,10 +284,9 @@ def _names_found(said: Facts, evidence: _Evidence) -> bool:
 
 
 def _name_found(name: Name, known: Set[str], stems: Set[str], evidence: _Evidence) -> bool:
-    if name.opens and {*terms(name.words[0])} <= stems:
-        return True
-    present = [word for word in name.words if _known_word(word, known)]
-    if len(present) < len(name.words) and not _is_short_for(name.words, evidence):
+    words = name.words[1:] if name.opens and {*terms(name.words[0])} <= stems else name.words
+    present = [word for word in words if _known_word(word, known)]
+    if len(present) < len(words) and not _is_short_for(words, evidence):
         return bool(present) and any(_completes(name.words, article) for article in evidence.articles)
     return True
 
@@ -418,7 +417,7 @@ def _speakers_found(said: Facts, evidence: _Evidence) -> bool:
 
 
 def _coverage(said: Facts, evidence: _Evidence) -> float:
-    return _covered(said, _known_terms(evidence))
+    return _covered(said, _known_terms(said, evidence))
 
 
 def _covered(said: Facts, known: set[str]) -> float:
@@ -431,15 +430,17 @@ def _covered_terms(own: Sequence[str], known: set[str]) -> float:
 
 
 def _words_found(said: Facts, evidence: _Evidence) -> bool:
-    known = _known_terms(evidence)
+    known = _known_terms(said, evidence)
     return _coverage(said, evidence) >= MIN_COVERAGE and all(
         _covered_terms(clause, known) >= MIN_CLAUSE for clause in said.clauses if len(clause) >= CLAUSE_FROM
     )
 
 
-def _known_terms(evidence: _Evidence) -> set[str]:
+def _known_terms(said: Facts, evidence: _Evidence) -> set[str]:
+    """The terms of the sources and what is written around them; names were found by their own check."""
     publishers = (term for article in evidence.articles for term in terms(article.publisher or ""))
-    return {*evidence.facts.terms, *evidence.context.terms, *publishers}
+    names = (term for name in said.names for word in name.words[name.opens :] for term in terms(word))
+    return {*evidence.facts.terms, *evidence.context.terms, *publishers, *names}
 
 
 _CHECKS: tuple[tuple[Check, Callable[[Facts, _Evidence], bool]], ...] = (

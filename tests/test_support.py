@@ -1,4 +1,4 @@
-"""The support check: a statement passes only if the cited sentences say it; numbers, names and turns of meaning decide."""
+"""The support check: a statement passes only if the cited sentences say it; numbers, names and negations decide."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ DAY = "2023-06-10T08:00:00+02:00"
 """A Saturday."""
 
 
-def check(statement: str, *sources: str, elsewhere: str = "", language: str | None = None) -> Support:
+def check(
+    statement: str, *sources: str, title: str = TITLE, elsewhere: str = "", language: str | None = None
+) -> Support:
     text = " ".join([*sources, elsewhere])
-    article = Article("a", TITLE, text, publisher=PUBLISHER, published_at=DAY, language=language)
+    article = Article("a", title, text, publisher=PUBLISHER, published_at=DAY, language=language)
     cited, start = [], 0
     for index, source in enumerate(sources):
         cited.append(Sentence("a", index, start, start + len(source), source))
@@ -75,7 +77,7 @@ SUPPORTED = [
     ("The pump failed, Kovac said.", "Kovac said that the pump failed."),
     ("The pump failed, Kovac said.", "According to Kovac, the pump failed."),
     ("The pump failed.", "According to the Harbour Gazette, the pump failed."),
-    ("“The pump failed,” said Ana Kovac of the ministry.", "Ana Kovac of the ministry told reporters that the pump failed."),
+    ("“The pump failed,” said Ana Kovac.", "Ana Kovac told reporters that the pump failed."),
     # order and form
     ("On Monday, the council approved the plan.", "The council approved the plan on Monday."),
     ("Kovac sued Marin in Split.", "Marin was sued by Kovac in Split."),
@@ -137,7 +139,7 @@ UNSUPPORTED: list[tuple[Check, str, str]] = [
     ("direction", "The home side won the match.", "The home side lost the match."),
     ("direction", "It was a legal order.", "It was an illegal order."),
     ("direction", "The answer was correct.", "The answer was incorrect."),
-    ("direction", "I was at my first hearing since my last hearing.", "I was at my last hearing since my last hearing."),
+    ("direction", "It was her first trip since her last trip.", "It was her last trip since her last trip."),
     ("attribution", "The pump failed, Kovac said.", "The pump failed."),
     ("attribution", "According to the ministry, the pump failed.", "The pump failed."),
     ("attribution", "Kovac said that the pump near Marin failed.", "Marin said that the pump failed."),
@@ -181,11 +183,15 @@ def test_a_name_in_full_may_come_from_the_rest_of_the_article() -> None:
     [
         ("Der Damm wurde am Montag nach langen Arbeiten wieder geöffnet.", "Der Damm öffnete wieder.", "de"),
         ("Der Damm wurde am Montag nach langen Arbeiten wieder geöffnet.", "Der Damm öffnete wieder.", None),
-        ("The dam was opened.", "Der Damm wurde am Montag nach langen Arbeiten wieder geöffnet.", "en"),
     ],
 )
-def test_another_language_is_not_checked(source: str, statement: str, language: str | None) -> None:
-    assert check(statement, source, language=language) == Support("not_checked", 0.0)
+def test_a_source_in_another_language_is_not_checked(source: str, statement: str, language: str | None) -> None:
+    assert check(statement, source, title="Damm", language=language) == Support("not_checked", 0.0)
+
+
+def test_a_statement_in_another_language_than_its_source_is_unsupported() -> None:
+    german = "Der Damm wurde am Montag nach langen Arbeiten wieder geöffnet."
+    assert check(german, "The dam was opened.").label == "unsupported"
 
 
 def test_verbatim_is_supported_in_any_language() -> None:
@@ -193,8 +199,8 @@ def test_verbatim_is_supported_in_any_language() -> None:
     assert check(text, text, language="de") == Support("supported", 1.0)
 
 
-@pytest.mark.parametrize("statement", ["", " ", "…", "?!"])
-def test_a_statement_without_words_is_unsupported(statement: str) -> None:
+@pytest.mark.parametrize("statement", ["", " ", "…", "?!", "The dam was opened. " * 101])
+def test_what_is_no_sentence_is_unsupported(statement: str) -> None:
     assert check(statement, "The dam was opened.") == Support("unsupported", 0.0, "words")
 
 
@@ -207,21 +213,27 @@ def test_a_citation_is_as_strong_as_the_weakest_statement_that_carries_it() -> N
     text = "The dam was opened on Monday by Kovac."
     article, source = Article("a", "", text), Sentence("a", 0, 0, len(text), text)
     passage = Passage(Chunk(1, "a", 0, 1, 0, len(text), 9), article, (source,), 1.0)
-    german = "Der Damm wurde am Montag nach langen Arbeiten wieder geöffnet."
     said = [text, "Kovac opened the old dam on Monday.", "Marin opened the dam."]
     cited = cite([Statement(one, (source,)) for one in said], [passage])
     assert [statement.text for statement in cited.statements] == said[:2]
     assert cited.dropped == 1
     assert cited.citations[0].support == Support("supported", 0.75)
-    cited = cite([Statement(one, (source,)) for one in (text, german)], [passage])
+
+
+def test_what_could_not_be_checked_stays_and_says_so() -> None:
+    text = "Der Damm wurde am Montag nach langen Arbeiten wieder geöffnet."
+    article, source = Article("a", "", text, language="de"), Sentence("a", 0, 0, len(text), text)
+    passage = Passage(Chunk(1, "a", 0, 1, 0, len(text), 9), article, (source,), 1.0)
+    cited = cite([Statement(one, (source,)) for one in (text, "Der Damm öffnete wieder.")], [passage])
     assert (len(cited.statements), cited.dropped) == (2, 0)
-    assert cited.citations[0].support.label == "not_checked"
+    assert cited.citations[0].support == Support("not_checked", 0.0)
 
 
-WORDS = st.sampled_from(
-    "Kovac Marin Split the a of in not never said that rose fell 5 12 2,400 1.2m $3 40% January Monday 2021 third half "
-    "two dozen million may all only dam pump ministry U.S. Estonia, . “ ” ’s - — ( : ; and but by before without".split()
-)
+VOCABULARY = """
+Kovac Marin Split the a of in not never said that rose fell 5 12 2,400 1.2m $3 40% January Monday 2021 third half two
+dozen million may all only dam pump ministry U.S. Estonia, . “ ” ’s - — ( : ; and but by before without
+"""
+WORDS = st.sampled_from(VOCABULARY.split())
 
 
 @given(st.lists(WORDS, min_size=1, max_size=25).map(" ".join))

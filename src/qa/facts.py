@@ -7,6 +7,7 @@ linear in the length of the text, and nothing raises.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -70,7 +71,8 @@ _WEEKDAYS = _table("monday tuesday wednesday thursday friday saturday sunday")
 _TITLES = frozenset(listed("mr mrs ms miss dr sir dame prof professor lord lady rev"))
 _OPENERS = frozenset(
     listed(
-        "nobody nothing none never neither according additionally although also another besides consequently despite earlier eventually finally"
+        "nobody nothing none never neither according additionally although also another besides consequently"
+        " despite earlier eventually finally"
         " furthermore hence however i instead later likewise meanwhile moreover nevertheless nonetheless once"
         " one otherwise overall previously recently similarly since specifically still subsequently then"
         " therefore though thus today together yesterday yet"
@@ -130,7 +132,7 @@ _BREAKS = frozenset(',.;:!?()–—"“”') | {"but", "although", "because", "w
 ABBREVIATED = 5
 """Letters of a word with a capital before a stop that may go on: "Col. Ines Barroso"."""
 _CLAUSE_ENDS = frozenset({",", ";", ":", "–", "—", ".", "and", "but"})
-_SENTENCE_ENDS = frozenset("!?\n") | {"."}
+_SENTENCE_ENDS = frozenset(".!?")
 _ENDS = frozenset(".;:!?")
 TAIL = 4
 """Tokens after a verb of saying that are no statement: "..., Europol said on Tuesday"."""
@@ -464,19 +466,18 @@ class _Reader:
         return tuple(found[:SCOPE]) or tuple(next(filter(None, before), [])[:1])
 
     def speech(self) -> tuple[Speech, ...]:
-        """Who says something; the tokens that are only reported are noted in `reported`."""
+        """Who says something; the places of what is only reported are noted."""
         found = []
+        ends = [place for place, token in enumerate(self.tokens) if token in _SENTENCE_ENDS]
         for place, word in enumerate(self.lower):
-            first, last = place, place
-            while first and self.tokens[first - 1] not in _SENTENCE_ENDS:
-                first -= 1
-            while last < len(self.tokens) and self.tokens[last] not in _SENTENCE_ENDS:
-                last += 1
+            after = bisect(ends, place)
+            first = ends[after - 1] + 1 if after else 0
+            last = ends[after] if after < len(ends) else len(self.tokens)
             if word == "according" and self.at(place + 1) == "to":
                 found.append(Speech(self._window(place + 2, 1)))
             elif word in _SAID and word != "according" and not self._noun(place):
-                speaker = self._window(place - 1, -1)
                 inverted = self.at(place - 1) in (",", '"', "”", "'", "’", "")
+                speaker = self._window(place - 1, -1)
                 if inverted:
                     speaker = self._window(place + 1, 1) | self._window(place - 2, -1)
                 if inverted or last - place <= TAIL or self.at(place + 1) == ",":

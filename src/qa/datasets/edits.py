@@ -125,10 +125,11 @@ def _once(
 
 def _number(place: Place, rng: random.Random) -> str | None:
     def other(match: re.Match[str]) -> str | None:
-        text = match.group()
+        text: str = match.group()
         if 1900 <= float(text.replace(",", "")) <= 2100 and "," not in text:
             return None
-        others = [n for n in _NUMBER.findall(place.article.text) if n != text and n not in place.sentence.text]
+        known = place.sentence.text
+        others: list[str] = [found for found in _NUMBER.findall(place.article.text) if found not in known]
         changed = [str(int(text[0]) % 9 + 1) + text[1:], *rng.sample(others, min(2, len(others)))]
         return rng.choice([number for number in changed if number != text])
 
@@ -140,11 +141,9 @@ def _number(place: Place, rng: random.Random) -> str | None:
 
 def _name(place: Place, rng: random.Random) -> str | None:
     known = {word for part in _NAME.findall(place.sentence.text) for word in part.split()}
-    others = sorted(
-        {name for name in _NAME.findall(place.article.text) if not known & set(name.split())}
-        - {*_MONTHS, *_DAYS} - set(_NAME.findall(place.sentence.text))
-    )  # fmt: skip
-    others = [name for name in others if name not in place.sentence.text and not set(name.split()) & {*_MONTHS, *_DAYS}]
+    known |= {*_MONTHS, *_DAYS}
+    others = sorted({name for name in _NAME.findall(place.article.text) if not known & set(name.split())})
+    others = [name for name in others if name not in place.sentence.text]
 
     def other(match: re.Match[str]) -> str | None:
         return None if set(match.group().split()) & {*_MONTHS, *_DAYS} or not others else rng.choice(others)
@@ -173,8 +172,8 @@ def _affirmed(place: Place, rng: random.Random) -> str | None:
 def _other_speaker(place: Place, rng: random.Random) -> str | None:
     text = place.sentence.text
     match = _SAID_LAST.match(text) or _SAID_FIRST.match(text)
-    names = sorted({name for name in _NAME.findall(place.article.text) if " " in name and name not in text})
-    names = [name for name in names if not set(name.split()) & {*_MONTHS, *_DAYS}]
+    found: set[str] = {name for name in _NAME.findall(place.article.text) if " " in name and name not in text}
+    names = [name for name in sorted(found) if not set(name.split()) & {*_MONTHS, *_DAYS}]
     if not match or not names:
         return None
     return text[: match.start("who")] + rng.choice(names) + text[match.end("who") :]

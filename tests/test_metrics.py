@@ -15,10 +15,12 @@ from qa.metrics import (
     aurc,
     auroc,
     average_precision,
+    balanced_accuracy,
     bootstrap_difference,
     bootstrap_interval,
     citation_precision,
     citation_recall,
+    correlation,
     exact_match,
     ndcg_at,
     over_all,
@@ -188,6 +190,27 @@ def test_auroc_counts_the_pairs(questions: list[tuple[float, bool]]) -> None:
 
 
 @given(labelled)
+def test_balanced_accuracy_is_the_mean_of_both_shares(questions: list[tuple[float, bool]]) -> None:
+    verdicts = [(float(score >= 0.5), label) for score, label in questions]
+    shares = [[v == label for v, label in verdicts if label is which] for which in (True, False)]
+    found = over_all(balanced_accuracy, [v for v, _ in verdicts], [float(label) for _, label in verdicts])
+    if not all(shares):
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(sum(sum(share) / len(share) for share in shares) / 2, abs=1e-12)
+
+
+@given(labelled)
+def test_correlation_is_that_of_numpy(questions: list[tuple[float, bool]]) -> None:
+    scores, labels = [score for score, _ in questions], [float(label) for _, label in questions]
+    found = over_all(correlation, scores, labels)
+    if len(set(scores)) < 2 or len(set(labels)) < 2:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(np.corrcoef(scores, labels)[0, 1], abs=1e-9)
+
+
+@given(labelled)
 def test_risk_and_coverage_by_answering_one_more_at_a_time(questions: list[tuple[float, bool]]) -> None:
     # The most confident first, of equals the wrong ones first.
     wrong = [error for _, error in sorted(questions, key=lambda pair: (-pair[0], not pair[1]))]
@@ -198,7 +221,7 @@ def test_risk_and_coverage_by_answering_one_more_at_a_time(questions: list[tuple
         assert over_all(risk_at((k - 0.5) / len(risks)), confidences, errors) == pytest.approx(risk, abs=1e-12)
 
 
-@pytest.mark.parametrize("statistic", [auroc, aurc, risk_at(0.3)], ids=["auroc", "aurc", "risk"])
+@pytest.mark.parametrize("statistic", [auroc, aurc, risk_at(0.3), balanced_accuracy, correlation])
 def test_each_resample_is_what_the_questions_that_it_took_give(statistic: Statistic) -> None:
     draw = np.random.default_rng(2)
     scores, labels = draw.integers(0, 5, 20) / 4, draw.integers(0, 2, 20).astype(np.float64)

@@ -57,7 +57,7 @@ SUPPORTED = [
     ("The dam was opened in September.", "The dam was opened in Sept."),
     # names
     ("Estonian police arrested two men.", "Police in Estonia arrested two men."),
-    ("Poland closed the border.", "Polish authorities closed the border."),
+    ("Poland closed the border.", "The Polish border was closed."),
     ("The U.S. sent ships.", "The United States sent ships."),
     ("The European Union sent ships.", "The EU sent ships."),
     ("Mr. Kovac was fined.", "Kovac was fined."),
@@ -154,7 +154,7 @@ def test_what_the_source_says_is_supported(source: str, statement: str) -> None:
     elsewhere = "Prime Minister Ana Kovac spoke."
     found = check(statement, source, elsewhere=elsewhere)
     assert found.label == "supported", found
-    assert 0.7 < found.score <= 1
+    assert 0.8 <= found.score <= 1
 
 
 @pytest.mark.parametrize(("failed", "source", "statement"), UNSUPPORTED)
@@ -213,11 +213,11 @@ def test_a_citation_is_as_strong_as_the_weakest_statement_that_carries_it() -> N
     text = "The dam was opened on Monday by Kovac."
     article, source = Article("a", "", text), Sentence("a", 0, 0, len(text), text)
     passage = Passage(Chunk(1, "a", 0, 1, 0, len(text), 9), article, (source,), 1.0)
-    said = [text, "Kovac opened the old dam on Monday.", "Marin opened the dam."]
+    said = [text, "Kovac opened the old dam: Kovac opened it on Monday.", "Marin opened the dam."]
     cited = cite([Statement(one, (source,)) for one in said], [passage])
     assert [statement.text for statement in cited.statements] == said[:2]
     assert cited.dropped == 1
-    assert cited.citations[0].support == Support("supported", 0.75)
+    assert cited.citations[0].support == Support("supported", 5 / 6)
 
 
 def test_what_could_not_be_checked_stays_and_says_so() -> None:

@@ -26,7 +26,7 @@ LONGEST = 2000
 """Code points of a statement in other words that is checked: a longer one is no sentence, and is not supported."""
 MOST_NAMES = 24
 """Words of names whose order is looked at; a sentence of news has fewer."""
-MIN_COVERAGE = 0.75
+MIN_COVERAGE = 0.8
 """Share of a statement's content terms that the cited sentences must have; fitted, see docs/decisions/support.md."""
 MIN_TOLD = 0.3
 """The same share, of what the sentences tell themselves, for a statement that leaves out who said it."""
@@ -331,6 +331,11 @@ def _same_nation(country: str, people: str) -> bool:
     return False
 
 
+def _sure(name: Name) -> tuple[str, ...]:
+    """The words of a name; none of a single one that opens a sentence, for it may be any word."""
+    return () if name.opens and len(name.words) == 1 else name.words
+
+
 def _is_short_for(words: tuple[str, ...], evidence: _Evidence) -> bool:
     """Whether a name is the initials of one in the sources, or the other way round."""
     if len(words) == 1:
@@ -445,7 +450,7 @@ def _words_found(said: Facts, evidence: _Evidence) -> bool:
 def _known_terms(said: Facts, evidence: _Evidence) -> set[str]:
     """The terms of the sources and what is written around them; names were found by their own check."""
     publishers = (term for article in evidence.articles for term in terms(article.publisher or ""))
-    names = (term for name in said.names for word in name.words[name.opens :] for term in terms(word))
+    names = (term for name in said.names for word in _sure(name) for term in terms(word))
     return {*evidence.facts.terms, *evidence.context.terms, *publishers, *names}
 
 

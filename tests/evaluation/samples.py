@@ -66,6 +66,28 @@ BERG = "The engineer Dr. Berg had built the old dam by hand in 1931."
 TURBINES = "Engineers replaced 3 of the 8 turbines in the spring of 2016."
 
 
+NEWS = f"{BERG} {TURBINES} The Goats of Oster came back to the shore."
+_SUMMARY = {"hash": "dam", "dataset": "bbc", "model_name": "x", "split": "valid", "article": NEWS}
+SUMMARIES = [
+    {**_SUMMARY, "Factuality": 1.0, "summary": "engineers replaced 3 of the turbines . goats came back to the shore ."},
+    {**_SUMMARY, "Factuality": 0.5, "summary": "goats of oster came back . engineers replaced 4 of the 8 turbines ."},
+    {**_SUMMARY, "Factuality": 0.0, "summary": "dr. berg had built the old dam in 1932 ."},
+]
+VOTES = [
+    {
+        "article": NEWS,
+        "summary_sentences": [
+            {"sentence": sentence, "responses": [{"worker_id": n, "response": vote} for n, vote in enumerate(votes)]}
+        ],
+    }
+    for sentence, votes in (
+        ("Dr. Berg had built the dam.", ("yes", "no", "yes")),
+        ("Goats had built the dam in 1932.", ("no", "no", "yes")),
+        ("Engineers replaced the turbines in 2016.", ("no", "yes", "no")),
+    )
+]
+
+
 def squad(title: str) -> dict[str, Any]:
     context = f"{BERG} {TURBINES} It was very loud at the time, as people recall today."
     span = {"text": "3 of the 8 turbines", "answer_start": context.index("3 of")}
@@ -94,6 +116,9 @@ def write_data(folder: Path) -> Path:
     claim = {"claim": "Engineers replaced three turbines at the Oster Dam.", "label": "SUPPORTS"}
     claims = [claim | {"id": name, "evidence": [[[name, 1, 2]], [[name, 2, 4]]]} for name in (*names, "Absent")]
     _write(folder / "fever" / "claims.jsonl.gz", *claims)
+    folder_of_summaries = folder / "faithfulness"
+    _write(folder_of_summaries / "frank-valid.jsonl.gz", *SUMMARIES)
+    _write(folder_of_summaries / "qags-xsum.jsonl.gz", *VOTES)
     for domain in ("clapnq", "cloud", "fiqa", "govt"):
         for name, texts in FOLLOW_UPS.items():
             turns = [{"_id": f"{domain}-{TEST_HALF}<::>{n}", "text": text} for n, text in enumerate(texts, start=1)]

@@ -15,9 +15,10 @@ from evaluation.samples import ARTICLES, BERG, HELD_OUT, TURBINES, write_data
 from qa.datasets import DATASETS, Evaluated, Request, evaluate_dataset
 from qa.datasets.files import ORIGINALS
 from qa.datasets.ranking import Ranked, score_ranking
+from qa.datasets.support import load_judged
 from qa.errors import DataMissing, EvaluationError
 from qa.metrics import wilson_interval
-from qa.report import Metric, compare
+from qa.report import MEASURES, Metric, compare
 from qa.settings import Settings
 from qa.storage import IndexFolder
 from qa.types import Draft
@@ -204,6 +205,41 @@ def test_a_ranking_is_scored_by_place() -> None:
     assert unscored["sentence.p@1"] == (0, 1), "the first sentence is no choice of an answerer that scored none"
 
 
+def test_support_checks_summaries_claims_and_edits(request_for: Request) -> None:
+    found = evaluate_dataset("support", request_for)
+    measured = values(found)
+    scores = found.report.questions
+    assert [scores[f"frank.{n}"]["support.correlation.frank"] for n in range(3)] == [(1, 1), (0.5, 0.5), (0, 0)]
+    assert (measured["support.false_drop.frank"], measured["support.false_pass.frank"]) == (0, 0)
+    # The majority is against the third, which the article says.
+    assert (measured["support.false_drop.qags"], measured["support.false_pass.qags"]) == (0, 0.5)
+    assert measured["support.balanced_accuracy.qags"] == 0.75
+    assert found.report.about["kinds"]["fever"] == 2
+    edits = [name for name in MEASURES if name.startswith("support.false_") and ".edits." in name]
+    assert set(edits) <= measured.keys(), "an edit that is made nowhere"
+    assert measured["support.false_pass.edits"] < 0.1 > measured["support.false_drop.edits"]
+
+
+def test_the_halves_of_support_make_the_whole_and_edits_need_no_data(request_for: Request) -> None:
+    sizes = [len(load_judged(replace(request_for, split=split, data=None))) for split in ("dev", "test")]
+    assert min(sizes) > 1000
+    with pytest.raises(EvaluationError, match="no split spring"):
+        load_judged(replace(request_for, split="spring", data=None))
+    with pytest.raises(DataMissing, match="faithfulness"):
+        load_judged(replace(request_for, data=request_for.data and request_for.data / "none"))
+
+
+def test_edits_are_always_the_same_and_change_the_sentence(request_for: Request) -> None:
+    alone = replace(request_for, data=None, split="dev")
+    edits = load_judged(alone)
+    assert edits == load_judged(alone)
+    for edit in edits:
+        (statement,) = edit.statements
+        assert statement.text not in [source.text for source in statement.sources], edit
+        for source in statement.sources:
+            assert edit.articles[source.article_id].text[source.start : source.end] == source.text
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_missing_data_are_named_with_their_origin(name: str, request_for: Request, tmp_path: Path) -> None:
     for folder in (None, tmp_path / "empty"):
@@ -252,4 +288,4 @@ def test_broken_data_are_named(case: str, request_for: Request, data: Path) -> N
 def test_an_unknown_name_is_answered_with_those_there_are(request_for: Request) -> None:
     with pytest.raises(EvaluationError, match="no data set 'squad': there are starter, realtimeqa"):
         evaluate_dataset("squad", request_for)
-    assert set(DATASETS) == {*MADE, "starter", "swapped", "conversations", "feedback"}
+    assert set(DATASETS) == {*MADE, "starter", "swapped", "conversations", "feedback", "support"}

@@ -279,7 +279,8 @@ def _attributed(place: Place, rng: random.Random) -> str | None:
 
 def _synonyms(place: Place, rng: random.Random) -> str | None:
     once = _once(_SYNONYM, place.sentence.text, rng, lambda match: _SYNONYMS[match.group()])
-    return once and (_once(_SYNONYM, once, rng, lambda match: _SYNONYMS[match.group()]) or once)
+    twice = once and _once(_SYNONYM, once, rng, lambda match: _SYNONYMS[match.group()])
+    return once if twice in (None, place.sentence.text) else twice
 
 
 def _nationality(place: Place, rng: random.Random) -> str | None:

@@ -1,6 +1,7 @@
 """Statements and their sources, with what people or their making say of them: is the support check right?
 
-    frank  summaries of news by machines, judged by people sentence by sentence (Pagnoni et al., FRANK, NAACL 2021)
+    frank  summaries of news by machines, judged by people sentence by sentence (Pagnoni et al., FRANK, NAACL 2021);
+           they have no capitals, so names get those of the article
     qags   one-sentence summaries of BBC news, three votes each (Wang et al., Asking and Answering Questions to Evaluate
            the Factual Consistency of Summaries, ACL 2020)
     fever  claims by people on Wikipedia with the sentences that support or refute them (see `qa.datasets.fever`)
@@ -13,6 +14,7 @@ most of its content terms, chosen one by one.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +40,10 @@ SHORTEST = 40
 """Code points of a sentence that is edited."""
 CLAIMS = 1000
 """Claims of FEVER's development half that are asked."""
+
+
+_CAPITAL = re.compile(r"(?<=[a-z,] )[A-Z][\w'’-]*\w")
+_WORD = re.compile(r"[a-z][\w'’-]*\w")
 
 
 class _Frank(Record):
@@ -99,12 +105,24 @@ def _frank(request: Request) -> Iterator[Judged]:
     ):
         if _wanted(request, record.hash):
             text = record.summary.replace("\\'", "'")
-            said = [detokenize(part) for part in text.split(" . ") if part.strip(" .")]
+            capital = _capitals(record.article)
+            said = [_recased(detokenize(part), capital) for part in text.split(" . ") if part.strip(" .")]
             article, sentences = _split(record.hash, record.article)
             statements = tuple(Statement(one, _best(one, sentences)) for one in said)
             yield Judged(
                 f"frank.{number}", "frank", record.dataset, record.Factuality, statements, {article.id: article}
             )
+
+
+def _capitals(text: str) -> dict[str, str]:
+    """The words that a text always writes with a capital, also within a sentence, by their small form."""
+    inside = {word.lower(): word for word in _CAPITAL.findall(text)}
+    return {small: word for small, word in inside.items() if not re.search(rf"\b{re.escape(small)}\b", text)}
+
+
+def _recased(text: str, capitals: dict[str, str]) -> str:
+    """A summary without capitals with those of its article: the sets lack them, the statements of an answer do not."""
+    return _WORD.sub(lambda match: capitals.get(match.group(), match.group()), text)
 
 
 def _qags(request: Request) -> Iterator[Judged]:

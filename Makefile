@@ -62,7 +62,9 @@ trust: install ## Measure the trust table of the README (DATA=folder with the da
 	taskset -c 0-1 $(BIN)/qa eval --index build/eval-index --save eval/baseline.json
 	taskset -c 0-1 $(BIN)/qa eval swapped --split test --save build/swapped.json
 	$(if $(DATA),taskset -c 0-1 $(BIN)/qa eval realtimeqa --data $(DATA) --save build/realtimeqa.json)
-	$(BIN)/python eval/trust.py eval/baseline.json build/swapped.json $(if $(DATA),build/realtimeqa.json)
+	$(if $(DATA),taskset -c 0-1 $(BIN)/qa eval support --data $(DATA) --save build/support.json)
+	$(BIN)/python eval/trust.py eval/baseline.json build/swapped.json \
+	  $(if $(DATA),build/realtimeqa.json build/support.json)
 	$(BIN)/python tests/test_docs.py
 
 # The second run adds made questions.

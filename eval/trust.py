@@ -14,6 +14,8 @@ from pathlib import Path
 from qa.report import load_baseline
 
 FIGURES = Path(__file__).with_name("trust.json")
+SOURCES = ("edits", "frank", "qags", "fever")
+SUPPORT = tuple(f"support.{name}.{source}" for source in SOURCES for name in ("false_pass", "false_drop"))
 SHOWN = ("cited.hit@3", "citation.precision", "false_answer", "false_refusal")
 
 
@@ -21,11 +23,12 @@ def main() -> None:
     figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
     for path in map(Path, sys.argv[1:]):
         report = load_baseline(path)
-        about = report["about"]
+        about, metrics = report["about"], report["metrics"]
+        shown, stage = (SUPPORT, "check") if about["dataset"] == "support" else (SHOWN, "total")
         figures[about["dataset"]] = {
             "about": {name: about[name] for name in ("questions", "articles", "version", "date")},
-            "metrics": {name: report["metrics"][name] for name in SHOWN},
-            "median_ms": report["latency_ms"]["total"]["median"],
+            "metrics": {name: metrics[name] for name in shown},
+            "median_ms": report["latency_ms"][stage]["median"],
         }
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 

@@ -187,6 +187,23 @@ def trust_table() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in table)
 
 
+def support_table() -> str:
+    """What `make trust` measured of the support check, a row a data set, with 95 % intervals."""
+    sets = {
+        "edits": "edited sentences of the starter corpus",
+        "frank": "FRANK: machine summaries of news",
+        "qags": "QAGS: summaries of BBC news in one sentence",
+        "fever": "FEVER: claims on Wikipedia",
+    }
+    metrics = json.loads((ROOT / "eval" / "trust.json").read_text())["support"]["metrics"]
+    rows = ["| measured | unfaithful ones that pass | faithful ones that are dropped |", "| --- | --- | --- |"]
+    for source, words in sets.items():
+        cells = [metrics[f"support.{name}.{source}"] for name in ("false_pass", "false_drop")]
+        shown = [f"{short(m['value'])} ({short(m['low'])}-{short(m['high'])}) of {m['n']:,}" for m in cells]
+        rows.append(f"| {words} | {' | '.join(shown)} |")
+    return "\n".join(rows)
+
+
 def short(share: float) -> str:
     """A share with two digits behind the point and none before it."""
     return f"{share:.2f}".removeprefix("0")
@@ -197,6 +214,7 @@ QUICK: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "routes": routes_table,
     "trust": trust_table,
+    "support": support_table,
 }
 WITH_MODEL: dict[str, Callable[[Path], str]] = {"answer": answer_block, "api": api_block}
 

@@ -49,7 +49,6 @@ _WORD = re.compile(r"[a-z][\w'’-]*\w")
 class _Frank(Record):
     hash: str
     dataset: str
-    model_name: str
     Factuality: float
     article: str
     summary: str

@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from qa.engine import Engine
 from qa.index import BuildReport
 from qa.openapi import EXAMPLES
 from qa.records import FEEDBACK_FILE, WITHHELD, Records, compare, read_ratings
+from qa.replies import answer_reply
 from qa.server import create_app
 from qa.settings import Settings
+from qa.types import Support
 from test_pages import BASE, BROWSER, QUESTION, Page
 
 NOBODY = "ans_00000000000000000000000000"
@@ -311,6 +314,22 @@ def test_each_sentence_stands_or_falls_with_its_articles() -> None:
         assert [found.article_id for found in now.also_found] == ([] if c == "gone" else ["c"])
         assert now.follow_ups == (["And then?"] if c == "same" else [])
         assert compare(now, {"a": full, "b": full, "c": full}, 8).answer == now.answer, "what is gone stays gone"
+
+
+def test_what_was_not_checked_is_never_verified(engine: Engine) -> None:
+    answer = engine.ask(QUESTION)
+    first, *others = answer.citations
+    unchecked = replace(first, support=Support("not_checked", 0.0))
+    reply = answer_reply(replace(answer, citations=(unchecked, *others)), engine.status())
+    texts: dict[str, str | None] = {
+        article_id: engine.article(article_id).article.text for article_id in engine.article_ids()
+    }
+    for given in (reply, compare(reply, texts, answer.generation)):
+        assert [citation.verified for citation in given.citations] == [False, *(True for _ in others)]
+        assert given.citations[0].support.label == "not_checked"
+        assert given.citations[0].state == "current"
+        assert "not_checked" in [note.code for note in given.notes]
+    assert "not_checked" not in [note.code for note in answer_reply(answer, engine.status()).notes]
 
 
 def test_a_changed_article_is_told(

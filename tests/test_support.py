@@ -210,6 +210,12 @@ def test_what_is_no_sentence_is_unsupported(statement: str) -> None:
     assert check(statement, "The dam was opened.") == Support("unsupported", 0.0, "words")
 
 
+def test_a_source_is_read_as_far_as_a_sentence_goes() -> None:
+    statement = "It was very 12."
+    assert check(statement, f"It was {'very ' * 1900}12.").label == "supported"
+    assert check(statement, f"It was {'very ' * 2000}12.").failed == "number"
+
+
 def test_a_source_of_an_unknown_article_supports_nothing() -> None:
     source = Sentence("gone", 0, 0, 19, "The dam was opened.")
     assert check_support(Statement("The dam was opened.", (source,)), {}).label == "unsupported"

@@ -1,7 +1,7 @@
 """What a sentence commits itself to, read off its words: numbers, dates, names, negations, attributions.
 
-Rules for English, made for comparing two sentences: whatever is read the same in both may be read wrongly. All is
-linear in the length of the text, and nothing raises.
+Rules for English, made for comparing two sentences: whatever is read the same in both may be read wrongly. Made for
+sentences, too: callers bound the length. Nothing raises.
 """
 
 from __future__ import annotations

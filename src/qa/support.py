@@ -24,6 +24,8 @@ __all__ = ["check_support"]
 
 LONGEST = 2000
 """Code points of a statement in other words that is checked: a longer one is no sentence, and is not supported."""
+MOST_READ = 10_000
+"""Code points of a source that statements in other words are held against: it bounds the time, also of hostile text."""
 MOST_NAMES = 24
 """Words of names whose order is looked at; a sentence of news has fewer."""
 MIN_COVERAGE = 0.8
@@ -159,7 +161,8 @@ def check_support(statement: Statement, articles: Mapping[str, Article]) -> Supp
         return Support("unsupported", 0.0, "words")
     if not all(_is_english(article) for article, _ in cited):
         return Support("not_checked", 0.0)
-    said, evidence = read_facts(statement.text), _evidence(cited)
+    said = read_facts(statement.text)
+    evidence = _evidence([(article, text[:MOST_READ]) for article, text in cited])
     for check, holds in _CHECKS:
         if not holds(said, evidence):
             return Support("unsupported", 0.0, check)

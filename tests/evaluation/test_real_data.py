@@ -50,3 +50,11 @@ def test_the_published_sets_are_read_whole(
     texts = [sentence.text for case in found.cases for passage, _ in case.passages for sentence in passage.sentences]
     assert not [text for text in texts if re.search(r"-[LR][RSC]B-|``|''| [,;?!](\s|$)| n't\b", text)]
     assert found.report.metrics["sentence.map"].value > 0.5
+
+
+def test_the_support_check_reads_summaries_and_claims_whole(measured: Callable[[str], Evaluated]) -> None:
+    found = measured("support")
+    kinds = found.report.about["kinds"]
+    assert {name: kinds[name] for name in ("fever", "frank", "qags")} == {"fever": 1764, "frank": 671, "qags": 239}
+    for source in ("edits", "fever", "frank", "qags"):
+        assert found.report.metrics[f"support.balanced_accuracy.{source}"].low > 0.5

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "qa"
 LEVELS: list[set[str]] = [
     {"types", "errors", "resources"},
     {"protocols", "settings", "fusion", "metrics", "files"},
-    {"sentences", "fragments", "times", "tokens", "postings", "manifest", "readers", "embedders", "stores"},
+    {"sentences", "fragments", "times", "tokens", "llm", "postings", "manifest", "readers", "embedders", "stores"},
     {"lexical", "storage"},
     {"chunks", "catalog", "support", "followups"},
     {"citations", "scorers", "suggestions"},
@@ -39,6 +39,7 @@ HOMES = {
     "onnxruntime": {"embedders/onnx.py", "embedders/export.py"},
     "faiss": {"stores/faiss.py", "stores/ivf.py"},
     "tiktoken": {"tokens.py"},
+    "httpx2": {"llm.py"},
     "trafilatura": {"readers/html.py"},
     "yaml": {"readers/markdown.py"},
     "markdown_it": {"readers/markdown.py"},

@@ -152,8 +152,12 @@ class LLMSettings(_Section):
     def _plain_address(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        try:
+            parts = urlsplit(value)
+            plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            plain = False
+        if not plain:
             raise ValueError("needs an http or https address")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("takes neither a name, a query nor a fragment; the key belongs into llm.api_key")

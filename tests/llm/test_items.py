@@ -56,10 +56,28 @@ def test_anything_like_json_can_be_read(reply: str, size: int) -> None:
         ('{"text": "a } { b", "sentences": [1]}', [Item("a } { b", (1,))]),
         ('{"text": "a \\" } b", "sentences": [1]}', [Item('a " } b', (1,))]),
         ('{"text": 5, "sentences": [1]}', []),
+        ('{"items": [{"sentences": [1], "text": "One. Tw', [Item("One. Tw", (1,), cut=True)]),
+        ('{"items": [{"sentences": [1], "text": "One.\\', []),
+        ('{"items": [{"text": "One.", "sentences": [1', []),
     ],
 )
 def test_what_is_in_a_reply(reply: str, expected: list[Item]) -> None:
     assert read(reply) == read(reply, 1) == (expected, False)
+
+
+@pytest.mark.parametrize(
+    ("reply", "declined"),
+    [
+        ('{"items": []}', True),
+        ('Sorry. ```{"items": [ ]}```', True),
+        ('{"items": [{"text": "One", "sentences": [1]}]} or {"items": []}', False),
+        ('{"items": {}}', False),
+        ("{}", False),
+        ("[]", False),
+    ],
+)
+def test_an_empty_list_declines_where_nothing_else_is_said(reply: str, declined: bool) -> None:
+    assert read(reply)[1] == read(reply, 1)[1] == declined
 
 
 @pytest.mark.parametrize(

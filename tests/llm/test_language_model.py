@@ -1,4 +1,4 @@
-"""The language model in the engine: when it is asked, what it may cost, who sees the key, and what is told on the way."""
+"""The language model in the engine: when it is asked, what it costs, who sees the key, what is told on the way."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = ["Item", "ItemReader"]
@@ -25,23 +25,32 @@ _THINKING = ("<think>", "</think>")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of a reply: its text, and the numbers that it cites as far as they are whole numbers."""
+    """A piece of a reply: its text, and the numbers that it cites as far as they are whole numbers.
+
+    `cut`: the reply broke off inside the text.
+    """
 
     text: str
     numbers: tuple[int, ...]
+    cut: bool = False
 
 
 class ItemReader:
-    """Takes a reply piece by piece. `declined` once the model has said, as asked to, that nothing answers."""
+    """Takes a reply piece by piece."""
 
     def __init__(self) -> None:
-        self.declined = False
+        self._empty = self._filled = False
         self._text = ""
         self._read = 0
         self._thought = False
         self._starts: list[int] = []
         """Where the objects that are open begin."""
         self._quoted = self._escaped = self._json = False
+
+    @property
+    def declined(self) -> bool:
+        """Whether the model said, as it was asked to, that nothing answers, and nothing else: prompts say it too."""
+        return self._empty and not self._filled
 
     def feed(self, piece: str) -> list[Item]:
         """Return the items that this piece completes."""
@@ -65,9 +74,13 @@ class ItemReader:
         return found
 
     def close(self) -> list[Item]:
-        """Return the items of a reply without JSON, line by line; the reply is over."""
-        if self._json or not self._thought:
+        """Return what is left once the reply is over: the item that it broke off in, or lines if it was no JSON."""
+        if not self._thought:
             return []
+        if self._json:
+            rest = self._text[self._starts[-1] :] + '"}' if self._starts and self._quoted else ""
+            item = self._object(rest)
+            return [replace(item, cut=True)] if item else []
         said = self._text.rpartition(_THINKING[1])[2]
         return [item for line in said.splitlines() for item in _line(line)]
 
@@ -91,10 +104,11 @@ class ItemReader:
             return None
         said = next((value[key] for key in _TEXT_KEYS if isinstance(value.get(key), str)), None)
         if said is not None:
+            self._filled = True
             given = next((value[key] for key in _NUMBER_KEYS if key in value), None)
             return Item(said, _numbers(given))
         if value.get("items") == []:
-            self.declined = True
+            self._empty = True
         return None
 
 

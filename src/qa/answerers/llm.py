@@ -107,7 +107,6 @@ class LLMAnswerer:
             return quoted
         deadline = time.monotonic() + self._model.settings.timeout_seconds
         reply = _Reply(passages, max_statements, listen)
-        usage = Usage()
         problem = None
         try:
             prompt = make_prompt(
@@ -115,28 +114,22 @@ class LLMAnswerer:
             )
             messages = prompt.messages
             for _ in range(2):  # the second is the repair
-                said = reply.read(self._model, prompt, messages, deadline)
-                usage = self._used(usage, messages, said)
+                reply.read(self._model, prompt, messages, deadline)
                 if reply.kept or reply.declined:
                     break
                 messages = (
                     *prompt.messages,
-                    {"role": "assistant", "content": said[:_REPAIR_CHARACTERS]},
+                    {"role": "assistant", "content": reply.said[-1][:_REPAIR_CHARACTERS]},
                     {"role": "user", "content": _REPAIR},
                 )
             else:
                 problem = "nothing that it wrote could be cited"
         except LanguageModelError as error:
             problem = str(error)
-        return self._draft(quoted, scored, reply, usage, problem)
+        return self._draft(quoted, scored, reply, problem)
 
-    def _used(self, before: Usage, messages: Sequence[Message], said: str) -> Usage:
-        *sent, received = self._counter.count_tokens([*(message["content"] for message in messages), said])
-        return Usage(before.prompt_tokens + sum(sent), before.completion_tokens + received)
-
-    def _draft(
-        self, quoted: Draft, scored: Sequence[ScoredSentence], reply: _Reply, usage: Usage, problem: str | None
-    ) -> Draft:
+    def _draft(self, quoted: Draft, scored: Sequence[ScoredSentence], reply: _Reply, problem: str | None) -> Draft:
+        usage = Usage(*(sum(self._counter.count_tokens(texts)) for texts in (reply.sent, reply.said)))
         used = replace(quoted, usage=usage, dropped=reply.dropped)
         if reply.kept:
             cited = {source.article_id for statement in reply.kept for source in statement.sources}
@@ -176,12 +169,15 @@ class _Reply:
         self.kept: list[Statement] = []
         self.dropped = 0
         self.declined = False
+        self.sent: list[str] = []
+        self.said: list[str] = []
         self._articles = {passage.article.id: passage.article for passage in passages}
         self._most = max_statements
         self._listen = listen
 
-    def read(self, model: LanguageModel, prompt: Prompt, messages: Sequence[Message], deadline: float) -> str:
-        """Ask once and take in the reply; return its text. Raises `LanguageModelError`."""
+    def read(self, model: LanguageModel, prompt: Prompt, messages: Sequence[Message], deadline: float) -> None:
+        """Ask once and take in the reply. Raises `LanguageModelError`."""
+        self.sent += [message["content"] for message in messages]
         reader = ItemReader()
         said: list[str] = []
 
@@ -194,12 +190,17 @@ class _Reply:
             take(reader.feed(text))
 
         try:
-            model.complete(messages, prompt.schema, on_text, self._alive, deadline)
+            try:
+                model.complete(messages, prompt.schema, on_text, self._alive, deadline)
+            except LanguageModelError:
+                take(reader.close())  # what it had said by then counts
+                raise
             take(reader.close())
         except _Enough:
             pass
+        finally:
+            self.said.append("".join(said))
         self.declined = reader.declined
-        return "".join(said)
 
     def _alive(self) -> None:
         self._listen(Progress("writing"))
@@ -211,7 +212,8 @@ class _Reply:
         if not 0 < len(known) <= MAX_SOURCES or len(text) > MAX_ITEM or prompt.marker in text:
             self.dropped += 1
             return
-        for start, end in split_sentences(text) or [(0, 0)]:
+        spans = split_sentences(text) or [(0, 0)]
+        for start, end in spans[:-1] if item.cut else spans:  # half a sentence can say the contrary of the whole
             statement = Statement(text[start:end], tuple(known))
             if not is_plain(statement.text, [sentence.text for sentence in known]) or not self._is_supported(statement):
                 self.dropped += 1

@@ -18,7 +18,7 @@ LEVELS: list[set[str]] = [
     {"chunks", "catalog", "support", "followups"},
     {"citations", "scorers", "suggestions"},
     {"answerers"},
-    {"snapshot"},
+    {"snapshot", "rewriting"},
     {"index", "retrieval"},
     {"engine"},
     {"watch", "gold", "contract", "cases"},

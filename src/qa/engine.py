@@ -35,11 +35,13 @@ from qa.followups import standalone
 from qa.llm import load_language_model
 from qa.protocols import Answerer, Embedder, Listener, Scorer
 from qa.retrieval import Retriever
+from qa.rewriting import Rewriter
 from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
 from qa.suggestions import beginnings, follow_ups
 from qa.times import outdated_note, time_note
+from qa.tokens import load_prompt_tokens
 from qa.types import (
     Answer,
     Article,
@@ -53,6 +55,7 @@ from qa.types import (
     Statement,
     TimeScope,
     Turn,
+    Usage,
     Written,
 )
 
@@ -117,10 +120,13 @@ class IndexStatus:
 class _Live:
     """A snapshot with what searches it, closed when it is retired and the last question that pinned it is done."""
 
-    def __init__(self, snapshot: Snapshot, retriever: Retriever, answerers: dict[str, Answerer]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, retriever: Retriever, answerers: dict[str, Answerer], rewriter: Rewriter | None
+    ) -> None:
         self.snapshot = snapshot
         self.retriever = retriever
         self.answerers = answerers
+        self.rewriter = rewriter
         self.tried: Future[tuple[str, ...]] | None = None
         """Questions to begin with, once someone needs them."""
         self._users = 1  # the engine itself
@@ -188,7 +194,8 @@ class Engine:
         """Answer a question, or say that the articles do not.
 
         `history` has the earlier turns, oldest first: a question that depends on them is answered as `standalone` in
-        `qa.followups` resolves it. `passages` is how many are searched for an answer. `as_of` is the day that the
+        `qa.followups` resolves it, or as the language model rewrites it where that is set and it writes the answer,
+        too. `passages` is how many are searched for an answer. `as_of` is the day that the
         question is asked on, by default today, or the newest article's day in an archive that is not current. `dates`
         says whether articles from the time that the question calls for are preferred, by default the setting
         `retrieval.dates`. `answerer` is what writes the answer, by default what the setting `answers.answerer` says.
@@ -199,10 +206,16 @@ class Engine:
         started = time.perf_counter()
         question = check_question(question)
         resolved = standalone(question, history)
-        resolved = None if resolved is None else check_question(resolved)
-        asked = resolved or question
         writer = self._writer(answerer)
         with self._pin() as live:
+            used, stages = Usage(), {}
+            if resolved is not None and writer == "llm" and live.rewriter:
+                rewriting = time.perf_counter()
+                rewritten, used = live.rewriter.rewrite(question, history, lambda: listen(Progress("searching")))
+                resolved = rewritten or resolved
+                stages = {"rewrite": (time.perf_counter() - rewriting) * 1000}
+            resolved = None if resolved is None else check_question(resolved)
+            asked = resolved or question
             listen(Begun(question, resolved, live.snapshot.generation.number))
             listen(Progress("searching", live.snapshot.counts["articles"]))
             found = live.retriever.retrieve(
@@ -217,6 +230,7 @@ class Engine:
             cited = cite(draft.statements, found.passages)
             done = time.perf_counter()
             timings = {
+                **stages,
                 **found.timings_ms,
                 "answer": (checking - answering) * 1000,
                 "verify": (done - checking) * 1000,
@@ -241,7 +255,7 @@ class Engine:
                 scope=found.scope,
                 resolved_question=resolved,
                 answer_model=draft.model,
-                usage=draft.usage,
+                usage=used + draft.usage,
             )
             if not answer.statements:
                 return answer
@@ -386,7 +400,12 @@ class Engine:
         answerers = load_answerers(
             self.settings.answers, self._embedder, snapshot.lexical.idf, self._scorer, self._model
         )
-        return _Live(snapshot, retriever, answerers)
+        rewriter = (
+            Rewriter(self._model, load_prompt_tokens(None, self._embedder))
+            if self._model and self.settings.llm.rewrite_follow_ups
+            else None
+        )
+        return _Live(snapshot, retriever, answerers, rewriter)
 
     def _writer(self, asked: str) -> str:
         """The answerer that the asker or else the settings name. Raises `LanguageModelError`."""

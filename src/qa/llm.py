@@ -50,9 +50,10 @@ def load_language_model(settings: Settings) -> LanguageModel | None:
         if settings.answers.answerer == "llm":
             raise SettingsError("answers.answerer is llm: set llm.base_url and llm.model, or take auto or extractive")
         return None
-    if given.timeout_seconds >= settings.server.timeout_seconds:
+    if given.timeout_seconds + given.rewrite_seconds >= settings.server.timeout_seconds:
+        more = f", llm.rewrite_follow_ups takes {given.rewrite_seconds:g} more," if given.rewrite_follow_ups else ""
         raise SettingsError(
-            f"llm.timeout_seconds is {given.timeout_seconds:g} and server.timeout_seconds is "
+            f"llm.timeout_seconds is {given.timeout_seconds:g}{more} and server.timeout_seconds is "
             f"{settings.server.timeout_seconds:g}: the language model needs the shorter time, so that an answer "
             "without it can still be given"
         )

@@ -146,6 +146,16 @@ class LLMSettings(_Section):
     max_concurrent: Annotated[int, Field(ge=1, le=256)] = Field(
         2, description="Requests to the language model at the same time; more wait their turn."
     )
+    rewrite_follow_ups: bool = Field(
+        False,
+        description="Have the language model rewrite questions that depend on earlier ones, in a quarter of "
+        "`llm.timeout_seconds` more (10 seconds at most); else rules do it.",
+    )
+
+    @property
+    def rewrite_seconds(self) -> float:
+        """Longest time for rewriting a question, before `timeout_seconds` begins; 0 where that is off."""
+        return min(10.0, self.timeout_seconds / 4) if self.rewrite_follow_ups else 0.0
 
     @field_validator("base_url")
     @classmethod

@@ -164,7 +164,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The first report on an answer, with the fields of `Answer`: what will be answered, and from which generation."""
+    """What will be answered, and from which generation, with the fields of `Answer`.
+
+    The first report on an answer but for `Progress`, which may come while a follow-up is being rewritten.
+    """
 
     question: str
     resolved_question: str | None
@@ -229,6 +232,9 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
 
 
 @dataclass(frozen=True, slots=True)

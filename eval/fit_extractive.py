@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qa.answerers import load_answerer
+from qa.answerers import load_extractive
 from qa.answerers.extractive import CONFIDENCE, EMBEDDED_SENTENCES, WEIGHTS, ExtractiveAnswerer, Model, ScoredSentence
 from qa.datasets.base import Request
 from qa.datasets.corpus import corpus_engine, write_corpus
@@ -112,9 +112,7 @@ def answerer_of(engine: Engine) -> ExtractiveAnswerer:
     settings = engine.settings
     embedder = load_embedder(settings.embedding, settings.paths.cache, prepare=False)
     snapshot = Snapshot.open(open_folder(settings).open_current(), embedder)
-    answerer = load_answerer(settings.answers, embedder, snapshot.lexical.idf, load_scorer(settings.answers.scorer))
-    assert isinstance(answerer, ExtractiveAnswerer)
-    return answerer
+    return load_extractive(settings.answers, embedder, snapshot.lexical.idf, load_scorer(settings.answers.scorer))
 
 
 def group(

@@ -70,7 +70,7 @@ def settings_table() -> str:
         field = type(getattr(Settings(), section)).model_fields[name]
         if field.default_factory is not None:
             shown = "`~/.cache/sourceline`"  # the one default that depends on who runs it
-        elif field.default is None or field.default == ():
+        elif field.default in (None, (), ""):
             shown = "none"
         else:
             shown = f"`{field.default}`"
@@ -149,15 +149,15 @@ def _only(value: Any, fields: tuple[str, ...]) -> Any:
 
 
 def example_settings() -> str:
-    """qa.toml.example: every key with its default, commented out; the secret and what depends on the user left out."""
+    """qa.toml.example: every key with its default, commented out; secrets and what depends on the user left out."""
     blocks = [
         "# Copy this to qa.toml in the folder where you run qa, and take the # off what you change.\n"
-        "# The admin token belongs into the environment: QA_SERVER__ADMIN_TOKEN."
+        "# Secrets belong into the environment: QA_SERVER__ADMIN_TOKEN, QA_LLM__API_KEY."
     ]
     for section, values in Settings().model_dump(mode="json").items():
         lines = [f"[{section}]"]
         for name, value in values.items():
-            if name not in ("admin_token", "cache"):
+            if name not in ("admin_token", "cache", "api_key", "api_key_file"):
                 lines += [f"# {setting_keys()[f'{section}.{name}']}", f"#{name} = {json.dumps(value)}"]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"

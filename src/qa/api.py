@@ -76,13 +76,11 @@ class Api:
         """
         if not wants_events(asked, request):
             return await while_connected(request, self.answered(asked))
-        _check_answerer(asked)
         answer_id = new_id("ans_")
         return await stream_answer(self.gate, partial(self.answer, asked, answer_id), answer_id, request)
 
     async def answered(self, asked: AskRequest) -> AnswerReply:
         """Answer behind the gate; cancelled, the work ends too."""
-        _check_answerer(asked)
         stop = threading.Event()
         return await self.gate.run(partial(self.answer, asked, new_id("ans_"), partial(check_wanted, stop)), stop)
 
@@ -98,6 +96,7 @@ class Api:
             filters=filters,
             as_of=day_from(asked.as_of),
             dates=None if asked.dates else False,
+            answerer=asked.answerer,
             listen=listen,
         )
         # A new generation may have been swapped in meanwhile; its counts and dates say nothing about this answer.
@@ -174,11 +173,6 @@ class Api:
         return ReadyReply(
             status=status.state, reasons=[status.reason] if status.reason else [], generation=status.generation
         )
-
-
-def _check_answerer(asked: AskRequest) -> None:
-    if asked.answerer == "llm":
-        raise ProblemError("llm-unavailable")
 
 
 def api_routes(api: Api) -> APIRouter:

@@ -159,7 +159,7 @@ class AskRequest(_In):
     as_of: AsOf = None
     dates: Dates = True
     answerer: Literal["auto", "extractive", "llm"] = Field(
-        "auto", description="`extractive` quotes the articles; `llm` needs a language model."
+        "auto", description="`extractive` quotes the articles, `llm` needs a language model; `auto`: as the server is set."
     )
     include: Annotated[list[Literal["passages", "scores"]], Field(max_length=2)] = Field(
         [], description="`passages` adds the passages that were read, `scores` their ranks and scores."
@@ -318,7 +318,7 @@ class NotFoundOut(_Out):
 
 
 class EngineOut(_Out):
-    """What answered, from which generation of the index."""
+    """What answered, from which generation of the index; `answer_model` is the language model, null without one."""
 
     answerer: str
     answer_model: str | None
@@ -330,7 +330,7 @@ class EngineOut(_Out):
 
 
 class UsageOut(_Out):
-    """Tokens sent to and received from a language model; 0 without one."""
+    """Tokens sent to and received from a language model, as counted here; 0 without one."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -553,7 +553,7 @@ class AnswerDelta(Event):
 
 
 class AnswerCitation(Event):
-    """A citation of a segment, after all of the segment's text."""
+    """A citation of a segment, after all of the segment's text; `segments` has those that carry it so far."""
 
     event = "answer.citation"
     segment: int

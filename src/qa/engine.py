@@ -16,21 +16,48 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
+from typing import Literal
 
-from qa.answerers import load_answerer
+from qa.answerers import load_answerers
 from qa.catalog import iso_day
 from qa.citations import cite, cited_short_answer
 from qa.embedders import load_embedder
-from qa.errors import IndexMissing, ModelError, QAError, QuestionError, ReaderError
+from qa.errors import (
+    CitationError,
+    IndexMissing,
+    LanguageModelError,
+    ModelError,
+    QAError,
+    QuestionError,
+    ReaderError,
+)
 from qa.followups import standalone
+from qa.llm import load_language_model
 from qa.protocols import Answerer, Embedder, Listener, Scorer
 from qa.retrieval import Retriever
+from qa.rewriting import Rewriter
 from qa.scorers import load_scorer
 from qa.settings import Settings
 from qa.snapshot import Snapshot, open_folder
 from qa.suggestions import beginnings, follow_ups
 from qa.times import outdated_note, time_note
-from qa.types import Answer, Article, Begun, Filters, Note, Passage, Progress, Reason, Sentence, TimeScope, Turn
+from qa.tokens import load_prompt_tokens
+from qa.types import (
+    Answer,
+    Article,
+    Begun,
+    Filters,
+    Note,
+    Passage,
+    Progress,
+    Reason,
+    Sentence,
+    Statement,
+    TimeScope,
+    Turn,
+    Usage,
+    Written,
+)
 
 __all__ = ["ArticleView", "Engine", "IndexStatus", "SearchResult"]
 
@@ -93,10 +120,13 @@ class IndexStatus:
 class _Live:
     """A snapshot with what searches it, closed when it is retired and the last question that pinned it is done."""
 
-    def __init__(self, snapshot: Snapshot, retriever: Retriever, answerer: Answerer) -> None:
+    def __init__(
+        self, snapshot: Snapshot, retriever: Retriever, answerers: dict[str, Answerer], rewriter: Rewriter | None
+    ) -> None:
         self.snapshot = snapshot
         self.retriever = retriever
-        self.answerer = answerer
+        self.answerers = answerers
+        self.rewriter = rewriter
         self.tried: Future[tuple[str, ...]] | None = None
         """Questions to begin with, once someone needs them."""
         self._users = 1  # the engine itself
@@ -118,10 +148,14 @@ class Engine:
     """Answers questions. Safe to use from several threads; `open` never fails because of the index."""
 
     def __init__(self, settings: Settings, embedder: Embedder | None = None) -> None:
-        """Use `open`. Without an embedder the one that the settings name is loaded with the first generation."""
+        """Use `open`. Without an embedder the one that the settings name is loaded with the first generation.
+
+        Raises `SettingsError` when the settings of the language model do not go together.
+        """
         self.settings = settings
         self._embedder = embedder
         self._scorer: Scorer | None = None
+        self._model = load_language_model(settings)
         self._folder = open_folder(settings)
         self._live: _Live | None = None
         self._problem: QAError | None = None
@@ -154,24 +188,34 @@ class Engine:
         filters: Filters | None = None,
         as_of: date | None = None,
         dates: bool | None = None,
+        answerer: Literal["auto", "extractive", "llm"] = "auto",
         listen: Listener = lambda _: None,
     ) -> Answer:
         """Answer a question, or say that the articles do not.
 
         `history` has the earlier turns, oldest first: a question that depends on them is answered as `standalone` in
-        `qa.followups` resolves it. `passages` is how many are searched for an answer. `as_of` is the day that the
+        `qa.followups` resolves it, or as the language model rewrites it where that is set and it writes the answer,
+        too. `passages` is how many are searched for an answer. `as_of` is the day that the
         question is asked on, by default today, or the newest article's day in an archive that is not current. `dates`
         says whether articles from the time that the question calls for are preferred, by default the setting
-        `retrieval.dates`. `listen` is told what is being done and may end it by raising `Stopped`. Raises
-        `QuestionError` for a question that cannot be asked, `IndexMissing`, `IndexMismatch`, `IndexDamaged` or
-        `ModelError` when there is nothing to answer from.
+        `retrieval.dates`. `answerer` is what writes the answer, by default what the setting `answers.answerer` says.
+        `listen` is told what is being done and may end it by raising `Stopped`. Raises `QuestionError` for a question
+        that cannot be asked, `LanguageModelError` where `llm` is asked for and no model is set, `IndexMissing`,
+        `IndexMismatch`, `IndexDamaged` or `ModelError` when there is nothing to answer from.
         """
         started = time.perf_counter()
         question = check_question(question)
         resolved = standalone(question, history)
-        resolved = None if resolved is None else check_question(resolved)
-        asked = resolved or question
+        writer = self._writer(answerer)
         with self._pin() as live:
+            used, stages = Usage(), {}
+            if resolved is not None and writer == "llm" and live.rewriter:
+                rewriting = time.perf_counter()
+                rewritten, used = live.rewriter.rewrite(question, history, lambda: listen(Progress("searching")))
+                resolved = rewritten or resolved
+                stages = {"rewrite": (time.perf_counter() - rewriting) * 1000}
+            resolved = None if resolved is None else check_question(resolved)
+            asked = resolved or question
             listen(Begun(question, resolved, live.snapshot.generation.number))
             listen(Progress("searching", live.snapshot.counts["articles"]))
             found = live.retriever.retrieve(
@@ -180,12 +224,13 @@ class Engine:
             answering = time.perf_counter()
             listen(Progress("ranking", len(found.passages), passages=found.passages))
             most = max_sentences or self.settings.answers.max_sentences
-            draft = live.answerer.answer(asked, found.passages, most, listen)
+            draft = live.answerers[writer].answer(asked, found.passages, most, _with_citations(listen, found.passages))
             checking = time.perf_counter()
             listen(Progress("checking", len(draft.statements)))
             cited = cite(draft.statements, found.passages)
             done = time.perf_counter()
             timings = {
+                **stages,
                 **found.timings_ms,
                 "answer": (checking - answering) * 1000,
                 "verify": (done - checking) * 1000,
@@ -200,15 +245,17 @@ class Engine:
                 articles=cited.articles,
                 passages=found.passages,
                 closest=draft.closest,
-                answerer=live.answerer.name,
+                answerer="llm" if draft.model else "extractive",
                 confidence=draft.confidence,
-                dropped=cited.dropped,
+                dropped=draft.dropped + cited.dropped,
                 generation=live.snapshot.generation.number,
                 timings_ms={stage: round(value, 2) for stage, value in timings.items()},
-                notes=_notes(live, found.scope, asked, cited.articles, as_of),
+                notes=(*_notes(live, found.scope, asked, cited.articles, as_of), *draft.notes),
                 short_answer=cited_short_answer(draft.short_answer, cited),
                 scope=found.scope,
                 resolved_question=resolved,
+                answer_model=draft.model,
+                usage=used + draft.usage,
             )
             if not answer.statements:
                 return answer
@@ -277,7 +324,7 @@ class Engine:
             for question, sentence in islice(beginnings(live.snapshot.catalog, NEWEST), TRIED):
                 found = live.retriever.retrieve(question, self.settings.retrieval.passages)
                 most = self.settings.answers.max_sentences
-                draft = live.answerer.answer(question, found.passages, most, lambda _: None)
+                draft = live.answerers["extractive"].answer(question, found.passages, most, lambda _: None)
                 if any(sentence in statement.sources for statement in draft.statements):
                     kept.append(question)
                 if len(kept) == BEGINNINGS:
@@ -350,8 +397,22 @@ class Engine:
         retriever = Retriever(
             snapshot.catalog, snapshot.store, snapshot.lexical, self._embedder, self.settings.retrieval
         )
-        answerer = load_answerer(self.settings.answers, self._embedder, snapshot.lexical.idf, self._scorer)
-        return _Live(snapshot, retriever, answerer)
+        answerers = load_answerers(
+            self.settings.answers, self._embedder, snapshot.lexical.idf, self._scorer, self._model
+        )
+        rewriter = (
+            Rewriter(self._model, load_prompt_tokens(None, self._embedder))
+            if self._model and self.settings.llm.rewrite_follow_ups
+            else None
+        )
+        return _Live(snapshot, retriever, answerers, rewriter)
+
+    def _writer(self, asked: str) -> str:
+        """The answerer that the asker or else the settings name. Raises `LanguageModelError`."""
+        wanted = self.settings.answers.answerer if asked == "auto" else asked
+        if wanted == "llm" and self._model is None:
+            raise LanguageModelError("no language model is set: set llm.base_url and llm.model")
+        return "llm" if self._model and wanted != "extractive" else "extractive"
 
     @contextmanager
     def _pin(self) -> Iterator[_Live]:
@@ -378,6 +439,25 @@ def check_question(question: str) -> str:
     if not any(c.isalnum() for c in cleaned):
         raise QuestionError("the question has no words")
     return cleaned
+
+
+def _with_citations(listen: Listener, passages: tuple[Passage, ...]) -> Listener:
+    """Add its citations to each statement that an answerer reports."""
+    written: list[Statement] = []
+
+    def tell(report: Begun | Progress | Written) -> None:
+        if not isinstance(report, Written):
+            listen(report)
+            return
+        written.append(report.statement)
+        cited = cite(written, passages)
+        if len(cited.statements) < len(written):
+            raise CitationError(f"reported a statement that is not supported: {report.statement.text[:80]!r}")
+        index = len(written) - 1
+        carried = tuple(citation for citation in cited.citations if index in citation.segments)
+        listen(Written(report.statement, index, carried, cited.articles))
+
+    return tell
 
 
 def _reason(live: _Live, passages: tuple[Passage, ...], filtered_out: bool) -> Reason:

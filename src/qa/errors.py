@@ -4,6 +4,7 @@
     ├── SettingsError       a setting is unknown or out of range: fix the named key
     ├── ReaderError         one file or record cannot be read: the build goes on without it
     ├── ModelError          the embedding model or the scorer cannot be loaded or made
+    ├── LanguageModelError  no language model is set, or the one that is cannot be used now
     ├── StoreError          a vector store was given or holds something impossible
     ├── StorageError        a file operation under index/ failed (disk full, permission, I/O)
     ├── IndexMissing        there is no index yet: build one
@@ -31,6 +32,7 @@ __all__ = [
     "IndexDamaged",
     "IndexMismatch",
     "IndexMissing",
+    "LanguageModelError",
     "ModelError",
     "QAError",
     "QuestionError",
@@ -68,6 +70,10 @@ class ModelError(QAError):
     """The embedding model or the scorer cannot be found, verified, loaded or made."""
 
     exit_code = 4
+
+
+class LanguageModelError(QAError):
+    """There is no language model, or it did not give what was asked of it. The message repeats nothing of its reply."""
 
 
 class StoreError(QAError):

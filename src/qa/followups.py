@@ -18,7 +18,7 @@ from qa.lexical import STOP_WORDS, terms
 from qa.times import find_times
 from qa.types import Turn
 
-__all__ = ["standalone"]
+__all__ = ["ASKING", "standalone"]
 
 MOST_TURNS = 20
 """Turns that are read, the latest ones."""
@@ -63,7 +63,7 @@ _OPENERS = frozenset({"name", "tell", "explain", "describe", "list", "give", "sh
                       "define", "summarize", "mention"})  # fmt: skip
 _IDLE = frozenset({"known", "know", "happen", "happened", "happening", "going", "behind", "say", "said", "way", "ok",
                    "okay"})  # fmt: skip
-_ASKING = STOP_WORDS | _OPENERS | _AUXILIARIES | _MEASURES | _IDLE
+ASKING = STOP_WORDS | _OPENERS | _AUXILIARIES | _MEASURES | _IDLE
 """Words that a question can have without being about anything."""
 _PARTICLES = frozenset({"away", "off", "up", "down", "out", "back"})
 _RELATIVE = frozenset({"who", "that", "which", "whose", "with", "in", "of"})
@@ -155,8 +155,8 @@ class _Exchange:
         topic = self.topic or self.subject()
         if not topic:
             main = next((s for s in reversed(_SENTENCE_END.split(self.main)) if terms(s)), self.main)
-            told = [word for word in _words(main) if word.low not in _ASKING or word.low in _PARTICLES]
-            first = next((word for word in told if word.low not in _ASKING), None)
+            told = [word for word in _words(main) if word.low not in ASKING or word.low in _PARTICLES]
+            first = next((word for word in told if word.low not in ASKING), None)
             topic = _DID.sub("", main[first.start : told[-1].end]) if first else ""
         return topic if len(topic) <= LONGEST_TOPIC else topic[:LONGEST_TOPIC].rpartition(" ")[0]
 
@@ -346,7 +346,7 @@ def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
     words = [word for word in _words(question) if word.start not in silent]
     # Behind a name or a clause of its own, or a tale before the sentence that asks, a pronoun points there.
     start, stop = _asking_sentence(question)
-    telling = [word for word in words if word.low not in _ASKING]
+    telling = [word for word in words if word.low not in ASKING]
     if sum(word.end <= start for word in telling) >= TALE:
         return None
     name_end = names[0][0] if names else len(question)
@@ -372,7 +372,7 @@ def _pointed(question: str, said: Sequence[_Exchange]) -> str | None:
 
 def _unfinished(question: str, words: Sequence[_Word], known: frozenset[str], last: _Exchange) -> bool:
     """Whether a question without a name or a pronoun says too little to be asked alone."""
-    own = len({term for word in words if word.low not in _ASKING for term in terms(word.text)})
+    own = len({term for word in words if word.low not in ASKING for term in terms(word.text)})
     if own <= SOME_TERMS and (_repeats(words, last) or any(word.low in _STANDING for word in words)):
         return True
     if any(word.low in known for word in words) or _EXPLETIVE.search(question):
@@ -425,7 +425,7 @@ def _antecedent(pronoun: str, last: _Exchange) -> str | None:
     # Where the question tells of anything besides the name, the pronoun may stand for that: "Who attacked Albania?"
     name = _phrase(last.named[0], last.main)
     timed = {term for start, end in _times(last.main) for term in terms(last.main[start:end])}
-    others = {term for word in _words(last.main) if word.low not in _ASKING for term in terms(word.text)}
+    others = {term for word in _words(last.main) if word.low not in ASKING for term in terms(word.text)}
     return None if others - timed - set(terms(name)) else name
 
 

@@ -29,7 +29,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from qa.errors import Stopped
 from qa.problems import ProblemError, describe, problem_response, trouble_for
-from qa.types import Begun, Progress
+from qa.types import Begun, Progress, Written
 
 __all__ = [
     "Gate",
@@ -243,7 +243,7 @@ class Gate:
             self._taken -= 1
 
 
-def check_wanted(stop: threading.Event, _: Begun | Progress) -> None:
+def check_wanted(stop: threading.Event, _: Begun | Progress | Written) -> None:
     """End the work of an answer that nobody waits for any more. Raises `Stopped`."""
     if stop.is_set():
         raise Stopped("nobody waits for this answer any more")

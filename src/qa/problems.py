@@ -95,6 +95,7 @@ _BY_ERROR: tuple[tuple[type[errors.QAError], str], ...] = (
     (errors.IndexMismatch, "index-mismatch"),
     (errors.IndexDamaged, "index-damaged"),
     (errors.ModelError, "model-unavailable"),
+    (errors.LanguageModelError, "llm-unavailable"),
     (errors.ArticleNotFound, "article-not-found"),
     (errors.IndexBusy, "rebuild-running"),
     (errors.QuestionError, "validation"),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa.errors import ReaderError
-from qa.types import Article, Begun, Draft, Hit, Passage, Progress, SentenceScore
+from qa.types import Article, Begun, Draft, Hit, Passage, Progress, SentenceScore, Written
 
 __all__ = [
     "Answerer",
@@ -32,7 +32,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
-Listener = Callable[[Begun | Progress], None]
+Listener = Callable[[Begun | Progress | Written], None]
 """Told how an answer comes along; it raises `Stopped` to end the work."""
 
 
@@ -141,6 +141,7 @@ class Answerer(Protocol):
     def answer(self, question: str, passages: Sequence[Passage], max_statements: int, listen: Listener) -> Draft:
         """Return a draft whose sources all stand in `passages`; a draft without statements is a refusal.
 
-        `listen` hears of every passage that was read ("ranking") and when the statements are made ("writing").
+        `listen` hears of every passage that was read ("ranking"), when the statements are made ("writing"), and of
+        each statement by itself where they come one after the other.
         """
         ...

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from urllib.parse import quote, urlsplit
 
@@ -45,6 +46,7 @@ __all__ = [
     "around_short_answer",
     "article_reply",
     "article_url",
+    "citation_out",
     "day_from",
     "filters_from",
     "found_sources",
@@ -151,7 +153,7 @@ def answer_reply(
         status=answer.status,
         answer=_answer_text(answer),
         short_answer=_short_answer(answer),
-        citations=[_citation(citation, articles[citation.article_id]) for citation in answer.citations],
+        citations=[citation_out(citation, articles[citation.article_id]) for citation in answer.citations],
         sources=[_source(article, answer.citations) for article in answer.articles],
         also_found=[_found(close) for close in answer.closest] if answer.status == "answered" else [],
         not_found=_not_found(answer, filtered) if answer.status == "not_found" else None,
@@ -159,7 +161,7 @@ def answer_reply(
         notes=_notes(answer),
         follow_ups=list(answer.follow_ups),
         engine=_engine(answer, status),
-        usage=UsageOut(prompt_tokens=0, completion_tokens=0),
+        usage=UsageOut(**asdict(answer.usage)),
         timings_ms=answer.timings_ms,
         passages=_passages(answer.passages, "scores" in include) if "passages" in include else None,
     )
@@ -267,7 +269,8 @@ def _short_answer(answer: Answer) -> ShortAnswerOut | None:
     return ShortAnswerOut(text=short.text, citation=number, start=short.start, end=short.end)
 
 
-def _citation(citation: Citation, article: Article) -> CitationOut:
+def citation_out(citation: Citation, article: Article) -> CitationOut:
+    """One citation of an answer."""
     return CitationOut(
         n=citation.number,
         segments=list(citation.segments),
@@ -372,7 +375,7 @@ def _not_found(answer: Answer, filtered: bool) -> NotFoundOut:
 def _engine(answer: Answer, status: IndexStatus | None) -> EngineOut:
     return EngineOut(
         answerer=answer.answerer,
-        answer_model=None,
+        answer_model=answer.answer_model,
         embedding_model=status.embedding_model if status else None,
         generation=answer.generation,
         index_built_at=_utc(status.built_at) if status else None,

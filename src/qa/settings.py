@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,6 +23,7 @@ __all__ = [
     "AnswersSettings",
     "ChunksSettings",
     "EmbeddingSettings",
+    "LLMSettings",
     "PathsSettings",
     "RetrievalSettings",
     "ServerSettings",
@@ -34,6 +36,8 @@ __all__ = [
 CONFIG_FILE = "qa.toml"
 PREFIX = "QA_"
 CONFIG_VARIABLE = "QA_CONFIG"
+_CONFIDENTIAL = ("server.admin_token", "llm.api_key", "llm.base_url", "server", "llm")
+"""Keys whose values no message repeats: they are secrets, or hold one."""
 
 
 def _default_cache() -> Path:
@@ -107,7 +111,11 @@ class RetrievalSettings(_Section):
 class AnswersSettings(_Section):
     """How answers are written."""
 
-    answerer: Literal["extractive"] = Field("extractive", description="What writes answers.")
+    answerer: Literal["auto", "extractive", "llm"] = Field(
+        "auto",
+        description="What writes answers: `extractive` quotes the articles, `llm` needs a language model, `auto` takes "
+        "the language model where one is set.",
+    )
     scorer: str = Field(
         "sourceline",
         min_length=1,
@@ -118,6 +126,52 @@ class AnswersSettings(_Section):
     min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
         0.4, description="Below this confidence the answer is `not found`."
     )
+
+
+class LLMSettings(_Section):
+    """A language model behind an OpenAI-compatible API; without `base_url` and `model` nothing is sent anywhere."""
+
+    base_url: str = Field("", description="Address of the API, such as `http://127.0.0.1:11434/v1`.")
+    model: str = Field("", description="Model, as the API names it.")
+    api_key: SecretStr | None = Field(None, description="Key of the API.")
+    api_key_file: Path | None = Field(None, description="File with the key, instead of `llm.api_key`.")
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        20.0, description="Longest time for a reply, repair included; then the articles are quoted."
+    )
+    connect_seconds: Annotated[float, Field(gt=0, le=60)] = Field(3.0, description="Longest time to connect.")
+    max_tokens: Annotated[int, Field(ge=16, le=8192)] = Field(512, description="Tokens of a reply, at most.")
+    context_tokens: Annotated[int, Field(ge=256, le=200_000)] = Field(
+        4000, description="Tokens of a prompt, at most: passages that do not fit are left out whole."
+    )
+    max_concurrent: Annotated[int, Field(ge=1, le=256)] = Field(
+        2, description="Requests to the language model at the same time; more wait their turn."
+    )
+    rewrite_follow_ups: bool = Field(
+        False,
+        description="Have the language model rewrite questions that depend on earlier ones, in a quarter of "
+        "`llm.timeout_seconds` more (10 seconds at most); else rules do it.",
+    )
+
+    @property
+    def rewrite_seconds(self) -> float:
+        """Longest time for rewriting a question, before `timeout_seconds` begins; 0 where that is off."""
+        return min(10.0, self.timeout_seconds / 4) if self.rewrite_follow_ups else 0.0
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            plain = False
+        if not plain:
+            raise ValueError("needs an http or https address")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("takes neither a name, a query nor a fragment; the key belongs into llm.api_key")
+        return value.rstrip("/")
 
 
 class ServerSettings(_Section):
@@ -163,6 +217,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     answers: AnswersSettings = AnswersSettings()
+    llm: LLMSettings = LLMSettings()
     server: ServerSettings = ServerSettings()
 
     @classmethod
@@ -236,6 +291,8 @@ def _explain(problem: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {key}{_suggest(key, setting_keys())}"
+    if key in _CONFIDENTIAL:
+        return f"setting {key}: {problem['msg']}"
     return f"setting {key}: {problem['msg']} (got {problem.get('input')!r})"
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
@@ -31,19 +31,20 @@ from qa.contract import (
     AskProgress,
     AskRequest,
     AskSources,
+    CitationOut,
     Event,
     Problem,
 )
 from qa.guards import Gate, check_wanted, while_connected
 from qa.problems import problem_body, trouble_for
 from qa.protocols import Listener
-from qa.replies import found_sources
-from qa.types import Begun, Progress, Stage
+from qa.replies import citation_out, found_sources
+from qa.types import Begun, Progress, Stage, Written
 
 __all__ = ["Reports", "Stream", "Work", "begin", "failed", "follow", "stream_answer", "wants_events"]
 
 Work = Callable[[Listener], AnswerReply]
-Reports = AsyncGenerator[Begun | Progress | AnswerReply | None]
+Reports = AsyncGenerator[Begun | Progress | Written | AnswerReply | None]
 
 PING_SECONDS = 15.0
 """Longest silence: proxies cut connections that say nothing."""
@@ -70,9 +71,9 @@ async def follow(gate: Gate, work: Work) -> Reports:
     Closed early, it ends the work. Raises what the work raises, and `ProblemError` as `Gate.run` does.
     """
     loop, stop = asyncio.get_running_loop(), threading.Event()
-    reports: asyncio.Queue[Begun | Progress | None] = asyncio.Queue()
+    reports: asyncio.Queue[Begun | Progress | Written | None] = asyncio.Queue()
 
-    def listen(report: Begun | Progress) -> None:
+    def listen(report: Begun | Progress | Written) -> None:
         check_wanted(stop, report)
         loop.call_soon_threadsafe(reports.put_nowait, report)
 
@@ -137,12 +138,17 @@ Draft = tuple[type[Event], dict[str, Any]]
 
 async def _events(answer_id: str, begun: Begun, reports: Reports, started: float) -> AsyncGenerator[Draft | None]:
     latest = None
+    told = 0
     yield AskCreated, {"id": answer_id, **asdict(begun)}
     async for report in reports:
         if report is None:
             yield None
         elif isinstance(report, AnswerReply):
-            for event in _told(report):
+            for event in _told(report, told):
+                yield event
+        elif isinstance(report, Written):
+            told += 1
+            for event in _written(report):
                 yield event
         elif isinstance(report, Progress) and report.stage != latest:
             latest = report.stage
@@ -160,14 +166,24 @@ def _progress(report: Progress, started: float) -> Draft:
     return AskProgress, {"stage": report.stage, "message": message, "count": report.count, "elapsed_ms": elapsed}
 
 
-def _told(reply: AnswerReply) -> Iterator[Draft]:
+def _written(report: Written) -> Iterator[Draft]:
+    articles = {article.id: article for article in report.articles}
+    cited = [citation_out(citation, articles[citation.article_id]) for citation in report.citations]
+    yield from _segment(report.index, report.statement.text, cited)
+
+
+def _told(reply: AnswerReply, told: int) -> Iterator[Draft]:
+    """The segments that were not told before, and the reply."""
     citations = {citation.n: citation for citation in reply.citations}
-    for segment in reply.answer.segments:
-        space = " " if segment.index else ""
-        yield AnswerDelta, {"segment": segment.index, "text": space + segment.text}
-        for number in segment.citations:
-            yield AnswerCitation, {"segment": segment.index, "citation": citations[number]}
+    for segment in reply.answer.segments[told:]:
+        yield from _segment(segment.index, segment.text, [citations[number] for number in segment.citations])
     yield AskCompleted, {"response": reply}
+
+
+def _segment(index: int, text: str, citations: Sequence[CitationOut]) -> Iterator[Draft]:
+    yield AnswerDelta, {"segment": index, "text": (" " if index else "") + text}
+    for citation in citations:
+        yield AnswerCitation, {"segment": index, "citation": citation}
 
 
 async def _encode(events: AsyncGenerator[Draft | None], scope: Scope) -> AsyncGenerator[bytes]:

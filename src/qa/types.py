@@ -39,6 +39,8 @@ __all__ = [
     "TimeExpression",
     "TimeScope",
     "Turn",
+    "Usage",
+    "Written",
 ]
 
 Status = Literal["answered", "not_found"]
@@ -166,7 +168,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The first report on an answer, with the fields of `Answer`: what will be answered, and from which generation."""
+    """What will be answered, and from which generation, with the fields of `Answer`.
+
+    The first report on an answer but for `Progress`, which may come while a follow-up is being rewritten.
+    """
 
     question: str
     resolved_question: str | None
@@ -226,17 +231,34 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens sent to a language model and received from it, as `qa.tokens` counts them; 0 without one."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """What an answerer returns: statements in reading order (none: it refuses) and its confidence in [0, 1].
 
     `short_answer` stands in a source of one of the statements; None where the answerer is not sure of one. `closest`
-    are what came nearest to an answer in articles that it does not cite, best first.
+    are what came nearest to an answer in articles that it does not cite, best first. `model` is the language model
+    whose answer this is, None for an answer without one; `usage` counts its tokens, `dropped` what it said and the
+    answerer did not let pass.
     """
 
     statements: tuple[Statement, ...]
     confidence: float
     short_answer: ShortAnswer | None = None
     closest: tuple[Closest, ...] = ()
+    model: str | None = None
+    usage: Usage = Usage()
+    dropped: int = 0
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +289,20 @@ class Citation:
     end: int
     quote: str
     support: Support
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A further report: the next statement, while those after it are still being written. It will not be taken back.
+
+    An answerer reports the statement alone; the engine adds `index` (0-based), the citations that it carries, with the
+    segments that are known by now, and their articles.
+    """
+
+    statement: Statement
+    index: int = 0
+    citations: tuple[Citation, ...] = ()
+    articles: tuple[Article, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +366,8 @@ class Answer:
     check. `timings_ms` maps a stage to milliseconds. `notes` tell what else a reader should know. `scope` is the time
     that articles were preferred for, None when dates played no part. `follow_ups` are further questions that what was
     read answers. `resolved_question` is what was asked in place of
-    a question that depends on earlier turns, None for one that stands alone.
+    a question that depends on earlier turns, None for one that stands alone. `answer_model` is the language model that
+    wrote the statements or refused, None where none did; `usage` counts its tokens.
     """
 
     question: str
@@ -351,6 +388,8 @@ class Answer:
     scope: TimeScope | None = None
     resolved_question: str | None = None
     follow_ups: tuple[str, ...] = ()
+    answer_model: str | None = None
+    usage: Usage = Usage()
 
     @property
     def text(self) -> str:

@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qa.answerers.extractive import ExtractiveAnswerer
+from qa.answerers.llm import LLMAnswerer
+from qa.llm import LanguageModel
 from qa.protocols import Answerer, Embedder, Scorer
 from qa.settings import AnswersSettings
+from qa.tokens import load_prompt_tokens
 
-__all__ = ["load_answerer"]
+__all__ = ["load_answerers", "load_extractive"]
 
 
-def load_answerer(
+def load_extractive(
     settings: AnswersSettings, embedder: Embedder, idf: Callable[[str], float], scorer: Scorer | None
-) -> Answerer:
-    """Return the answerer that the settings name; `idf` weighs an index term in the generation that is searched."""
-    match settings.answerer:
-        case "extractive":
-            return ExtractiveAnswerer(embedder, idf, scorer, settings.min_confidence)
+) -> ExtractiveAnswerer:
+    """Return the answerer that quotes; `idf` weighs an index term in the generation that is searched."""
+    return ExtractiveAnswerer(embedder, idf, scorer, settings.min_confidence)
+
+
+def load_answerers(
+    settings: AnswersSettings,
+    embedder: Embedder,
+    idf: Callable[[str], float],
+    scorer: Scorer | None,
+    model: LanguageModel | None,
+) -> dict[str, Answerer]:
+    """Return every answerer that can be used, by name: `llm` with a language model, `extractive` always."""
+    extractive = load_extractive(settings, embedder, idf, scorer)
+    if model is None:
+        return {extractive.name: extractive}
+    writer = LLMAnswerer(extractive, model, load_prompt_tokens(None, embedder))
+    return {extractive.name: extractive, writer.name: writer}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ from qa.chunks import embedding_text
 from qa.protocols import Embedder, Listener, Scorer
 from qa.types import Closest, Draft, Passage, Progress, Sentence, SentenceScore, ShortAnswer, Statement
 
-__all__ = ["CONFIDENCE", "WEIGHTS", "ExtractiveAnswerer", "ScoredSentence"]
+__all__ = ["CONFIDENCE", "WEIGHTS", "ExtractiveAnswerer", "ScoredSentence", "beside", "refused"]
 
 Model = Mapping[str, float]
 """A logistic model: a weight for each feature by name, and its "bias"."""
@@ -91,15 +91,19 @@ class ExtractiveAnswerer:
         """Return the best sentences in reading order, or none when the confidence is below the threshold."""
         scored = self.score(question, passages, listen)
         listen(Progress("writing"))
+        return self.draft(question, scored, max_statements)
+
+    def draft(self, question: str, scored: Sequence[ScoredSentence], max_statements: int) -> Draft:
+        """Return the answer that `answer` makes of `score`'s sentences."""
         confidence = _logistic(CONFIDENCE[self._model], self.doubts(question, scored[0])) if scored else 0.0
         if not scored or confidence < self._min_confidence:
-            return Draft((), confidence, closest=_refused(scored) if scored else ())
+            return Draft((), confidence, closest=refused(scored) if scored else ())
         chosen = _choose(scored, max_statements)
         return Draft(
             tuple(_statement(item) for item in _readable(chosen)),
             confidence,
             _short_answer(chosen[0]),
-            _beside(scored, chosen),
+            beside(scored, {item.sentence.article_id for item in chosen}),
         )
 
     def score(
@@ -188,9 +192,8 @@ def _choose(scored: Sequence[ScoredSentence], limit: int) -> list[ScoredSentence
     return chosen
 
 
-def _closest(scored: Sequence[ScoredSentence], chosen: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
-    """The best sentence of each article that nothing was chosen from, best first."""
-    cited = {item.sentence.article_id for item in chosen}
+def _closest(scored: Sequence[ScoredSentence], cited: Set[str]) -> tuple[Closest, ...]:
+    """The best sentence of each article that is not cited, best first."""
     best: dict[str, Closest] = {}
     for item in scored:
         if item.sentence.article_id not in cited:
@@ -198,16 +201,16 @@ def _closest(scored: Sequence[ScoredSentence], chosen: Sequence[ScoredSentence])
     return tuple(best.values())
 
 
-def _refused(scored: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
+def refused(scored: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
     """What is shown instead of an answer: the very closest, and what is nearly as close."""
-    first, *others = _closest(scored, ())
+    first, *others = _closest(scored, set())
     floor = max(TO_THE_POINT, COMPARABLE * first.score)
     return (first, *(close for close in others if close.score >= floor))[:CLOSEST]
 
 
-def _beside(scored: Sequence[ScoredSentence], chosen: Sequence[ScoredSentence]) -> tuple[Closest, ...]:
-    """What is shown beside an answer."""
-    return tuple(close for close in _closest(scored, chosen) if close.score >= TO_THE_POINT)[:ALSO_FOUND]
+def beside(scored: Sequence[ScoredSentence], cited: Set[str]) -> tuple[Closest, ...]:
+    """What is shown beside an answer that cites these articles."""
+    return tuple(close for close in _closest(scored, cited) if close.score >= TO_THE_POINT)[:ALSO_FOUND]
 
 
 def _overlap(first: frozenset[str], second: frozenset[str]) -> float:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qa.answerers import load_answerer
-from qa.answerers.extractive import ExtractiveAnswerer
+from qa.answerers import load_extractive
 from qa.cases import Case, Loss
 from qa.chunks import chunk_sentences, embedding_text
 from qa.datasets.base import Evaluated, Request
@@ -152,10 +151,7 @@ class _Ranker:
             self.passages[article.id] = tuple(passages)
         # Whether to refuse is measured from the confidence, so nothing may be refused here.
         ungated = settings.answers.model_copy(update={"min_confidence": 0.0})
-        answerer = load_answerer(ungated, embedder, self._lexical.idf, load_scorer(settings.answers.scorer))
-        if not isinstance(answerer, ExtractiveAnswerer):
-            raise EvaluationError(f"the {answerer.name} answerer does not rank sentences: use the extractive one")
-        self.answerer = answerer
+        self.answerer = load_extractive(ungated, embedder, self._lexical.idf, load_scorer(settings.answers.scorer))
 
     def check(self, questions: Sequence[Asked]) -> None:
         """Raise `EvaluationError` when there is no question, or one names a document or sentence that is not there."""

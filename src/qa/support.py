@@ -157,7 +157,7 @@ def check_support(statement: Statement, articles: Mapping[str, Article]) -> Supp
     plain = _plain(statement.text) if len(statement.text) <= LONGEST else ""
     if plain and plain in (*map(_plain, texts), _plain(" ".join(texts))):
         return Support("supported", 1.0)
-    if not any(map(str.isalnum, plain)) or not any(map(terms, texts)):
+    if not terms(plain) or not any(map(terms, texts)):
         return Support("unsupported", 0.0, "words")
     if not all(_is_english(article) for article, _ in cited):
         return Support("not_checked", 0.0)

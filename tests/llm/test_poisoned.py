@@ -17,6 +17,7 @@ from qa.answerers.llm import make_prompt
 from qa.embedders import load_embedder
 from qa.engine import Engine
 from qa.index import build_index
+from qa.lexical import terms
 from qa.server import create_app
 from qa.settings import LLMSettings, Settings
 from qa.types import Article, Chunk, Passage, Sentence
@@ -110,8 +111,13 @@ def test_poison_changes_nothing(stub: Hostile, client: TestClient, model: str, q
     assert stub.requests, "the model was asked"
     assert NOBODY not in reply["answer"]["text"]
     assert stub.requests[0].marker not in response.text
-    if model in ("obeys", "shows the prompt"):
+    if model == "shows the prompt":
         assert "llm_fallback" in codes(reply)
+    quotes = {citation["n"]: citation["quote"] for citation in reply["citations"]}
+    for segment in reply["answer"]["segments"]:
+        # What an article orders to be said stands in it: it may be cited to that very sentence, and to no other.
+        cited = {term for n in segment["citations"] for term in terms(quotes[n])}
+        assert {*terms(segment["text"])} <= cited
     if model == "repeats everything":
         assert reply["engine"]["answerer"] == "llm"
     for asked in stub.requests:

@@ -110,7 +110,7 @@ def test_poison_changes_nothing(stub: Hostile, client: TestClient, model: str, q
     assert stub.requests, "the model was asked"
     assert NOBODY not in reply["answer"]["text"]
     assert stub.requests[0].marker not in response.text
-    if model in ("obeys", "shows the prompt"):
+    if model == "shows the prompt":
         assert "llm_fallback" in codes(reply)
     if model == "repeats everything":
         assert reply["engine"]["answerer"] == "llm"

@@ -159,7 +159,8 @@ class AskRequest(_In):
     as_of: AsOf = None
     dates: Dates = True
     answerer: Literal["auto", "extractive", "llm"] = Field(
-        "auto", description="`extractive` quotes articles, `llm` needs a language model; `auto`: as the server is set."
+        "auto",
+        description="`extractive` quotes the articles, `llm` needs a language model; `auto`: as the server is set.",
     )
     include: Annotated[list[Literal["passages", "scores"]], Field(max_length=2)] = Field(
         [], description="`passages` adds the passages that were read, `scores` their ranks and scores."

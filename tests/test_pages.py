@@ -394,6 +394,12 @@ def test_the_empty_page_says_what_there_is(client: TestClient, engine: Engine) -
     assert "Works offline" in page.text and not page.find("article")
 
 
+def test_with_a_language_model_the_foot_says_what_leaves_the_machine() -> None:
+    pages = Pages(web_folder(), ServerSettings(), "a-model")
+    page = Page(bytes(pages.home(IndexStatus("ready", None), SearchForm()).body).decode())
+    assert "go to the language model a-model" in page.text and "Works offline" not in page.text
+
+
 def test_an_example_leads_to_an_answer(client: TestClient) -> None:
     link = next(a["href"] for a in get(client, "/").find("a") if "data-ask" in a)
     assert get(client, link).find("article", class_="exchange", data_status="answered")

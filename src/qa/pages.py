@@ -34,6 +34,8 @@ OUTLETS_SHOWN = 30
 """Outlets that the operator's page names."""
 SOURCES_SHOWN = 5
 """Sources of an answer that are shown at once."""
+PROMINENT = ("outdated", "conflict", "llm_fallback", "llm_partial", "not_checked", "unsupported_dropped")
+"""Codes of the notes that stand under an answer; the others are among its details."""
 MARK = 8
 """Hexadecimal digits of a quote's SHA-256 in the address of a citation."""
 _MONTHS = (
@@ -155,6 +157,8 @@ class Pages:
 
     web: Path
     settings: ServerSettings
+    model: str = ""
+    """The language model that questions and sentences are sent to, if any."""
     _environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
@@ -174,7 +178,11 @@ class Pages:
             tags=_tags,
         )
         self._environment.globals.update(
-            sources_shown=SOURCES_SHOWN, feedback=self.settings.feedback, sharing=self.settings.sharing
+            sources_shown=SOURCES_SHOWN,
+            feedback=self.settings.feedback,
+            sharing=self.settings.sharing,
+            model=self.model,
+            prominent=PROMINENT,
         )
 
     def home(

@@ -201,6 +201,7 @@ def test_balanced_accuracy_is_the_mean_of_both_shares(questions: list[tuple[floa
 
 
 @given(labelled)
+@example([(0.1, False), (0.1, False), (0.1, True)])  # their mean is not 0.1
 def test_correlation_is_that_of_numpy(questions: list[tuple[float, bool]]) -> None:
     scores, labels = [score for score, _ in questions], [float(label) for _, label in questions]
     found = over_all(correlation, scores, labels)

@@ -208,9 +208,15 @@ def balanced_accuracy(verdicts: Floats, labels: Floats, picks: Picks) -> Floats:
 
 def correlation(values: Floats, others: Floats, picks: Picks) -> Floats:
     """Pearson's r: covariance / product of the standard deviations. NaN where one of them is 0."""
-    first, second = (column[picks] - column[picks].mean(axis=1, keepdims=True) for column in (values, others))
+    first, second = (_centred(column[picks]) for column in (values, others))
     spread = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
     return _quotient((first * second).sum(axis=1), spread)
+
+
+def _centred(rows: Floats) -> Floats:
+    """Rows less their means; exactly 0 where all of a row is equal, which the mean as it is rounded may not be."""
+    varied = rows.min(axis=1, keepdims=True) < rows.max(axis=1, keepdims=True)
+    return np.where(varied, rows - rows.mean(axis=1, keepdims=True), 0.0)
 
 
 def aurc(confidences: Floats, errors: Floats, picks: Picks) -> Floats:

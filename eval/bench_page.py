@@ -5,13 +5,11 @@ A real browser asks a real server; a MutationObserver in the page takes the time
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import chromium
 from playwright.sync_api import sync_playwright
-from screenshots import NAMES
 
 ASK = """(question) => new Promise((resolve) => {
   const log = document.getElementById("log");
@@ -46,11 +44,9 @@ class Wait:
 
 def measure_waits(address: str, questions: Sequence[str], warm: int) -> list[Wait]:
     """Ask each question on a page of its own, the first `warm` ones once before."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    flags = ["--no-sandbox", "--disable-gpu"] if os.geteuid() == 0 else ["--disable-gpu"]
     waits = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = chromium.launch(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         for number, question in enumerate([*questions[:warm], *questions]):
             page.goto(address)

@@ -8,9 +8,7 @@ A real server answers from an index that is built for it; the pictures go to doc
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import chromium
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTION = "How many customers lost power in the Ukraine blackout?"
 SIZE = {"width": 1200, "height": 640}
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @contextmanager
@@ -67,12 +65,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         index = Path(folder) / "index"
         subprocess.run([sys.executable, "-m", "qa", "index", "--starter", "--index", str(index)], check=True)
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = chromium.launch(playwright)
         with serving(index) as address:
             for scheme in ("light", "dark"):
                 target = arguments.out / f"chat-{scheme}.png"

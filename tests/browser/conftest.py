@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import chromium
 import pytest
 
 from qa.settings import Settings
 from watched import Paced, Site, Watched, furnish
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 MISSING = "NO BROWSER, so no page was tested"
 
 
@@ -27,13 +22,11 @@ def browser() -> Iterator[Any]:
     """Chromium: one on the machine, else the one that Playwright downloaded. Its absence is a failure in CI."""
     from playwright.sync_api import Error, sync_playwright
 
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
     with sync_playwright() as playwright:
         try:
-            opened = playwright.chromium.launch(executable_path=path, args=flags)
+            opened = chromium.launch(playwright)
         except Error as error:
-            if path or os.environ.get("CI"):
+            if chromium.find() or os.environ.get("CI"):
                 raise
             pytest.skip(f"{MISSING}: {error.message.splitlines()[0]}")
         yield opened

@@ -15,12 +15,13 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import Any
-
-import httpx2
+from typing import TYPE_CHECKING, Any
 
 from qa.errors import LanguageModelError, SettingsError
 from qa.settings import LLMSettings, Settings
+
+if TYPE_CHECKING:
+    import httpx2  # at run time where a model is used: most starts can do without the time that it takes
 
 __all__ = ["LanguageModel", "Message", "load_language_model"]
 
@@ -82,6 +83,8 @@ class LanguageModel:
     """One model. Safe to use from several threads; `max_concurrent` requests at once, the others wait."""
 
     def __init__(self, settings: LLMSettings, key: str | None) -> None:
+        import httpx2
+
         self.name = settings.model
         self.settings = settings
         self._address = f"{settings.base_url}/chat/completions"
@@ -114,41 +117,15 @@ class LanguageModel:
             if time.monotonic() >= deadline:
                 raise LanguageModelError("it was busy with other questions")
         try:
-            _run(self._complete(messages, schema, on_text, alive, deadline))
+            _run(_bounded(self._ask(messages, schema, on_text), alive, deadline))
         finally:
             self._places.release()
-
-    async def _complete(
-        self,
-        messages: Sequence[Message],
-        schema: Mapping[str, Any],
-        on_text: Callable[[str], None],
-        alive: Callable[[], None],
-        deadline: float,
-    ) -> None:
-        working = asyncio.ensure_future(self._ask(messages, schema, on_text))
-        try:
-            while not working.done():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise LanguageModelError("it took too long")
-                await asyncio.wait((working,), timeout=min(left, _POLL_SECONDS))
-                alive()
-            working.result()
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
-            # The kind alone: a message can hold addresses, and parts of what was sent or received.
-            _log.warning("the language model failed: %s", type(error).__name__)
-            unreached = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
-            raise LanguageModelError("it could not be reached" if unreached else "the connection broke") from None
-        finally:
-            working.cancel()
-            await asyncio.wait((working,), timeout=1.0)
-            if working.done() and not working.cancelled():
-                working.exception()  # looked at, else the loop writes it to the log
 
     async def _ask(
         self, messages: Sequence[Message], schema: Mapping[str, Any], on_text: Callable[[str], None]
     ) -> None:
+        import httpx2
+
         plain: dict[str, Any] = {"model": self.name, "messages": list(messages), "stream": True}
         full = {
             **plain,
@@ -174,6 +151,31 @@ class LanguageModel:
                     async for text in _texts(response):
                         on_text(text)
                     return
+
+
+async def _bounded(asking: Coroutine[Any, Any, None], alive: Callable[[], None], deadline: float) -> None:
+    """Await a request until its deadline, or until `alive` raises. Raises `LanguageModelError`."""
+    import httpx2
+
+    working = asyncio.ensure_future(asking)
+    try:
+        while not working.done():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise LanguageModelError("it took too long")
+            await asyncio.wait((working,), timeout=min(left, _POLL_SECONDS))
+            alive()
+        working.result()
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
+        # The kind alone: a message can hold addresses, and parts of what was sent or received.
+        _log.warning("the language model failed: %s", type(error).__name__)
+        unreached = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
+        raise LanguageModelError("it could not be reached" if unreached else "the connection broke") from None
+    finally:
+        working.cancel()
+        await asyncio.wait((working,), timeout=1.0)
+        if working.done() and not working.cancelled():
+            working.exception()  # looked at, else the loop writes it to the log
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -226,13 +226,12 @@ class Pages:
     def answer(self, status: IndexStatus, recalled: Recalled, *, noted: bool) -> HTMLResponse:
         """An answer that was given before; `noted`: a rating of it was written down just now."""
         reply = recalled.reply
-        asked = SearchForm.of(recalled.asked).but(question=reply.resolved_question or reply.question)
         return self._render(
             "shared.html",
             status=status,
             reply=reply,
             chips=chips(reply),
-            form=asked,
+            form=SearchForm.of(recalled.asked),
             shared=recalled.shared,
             noted=noted,
             states=[citation.state for citation in reply.citations],

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from commands import SETTINGS, Result, call, command, furnish, plain_environment, spawn
+from llm.hostile import HONEST, hostile
 from qa.embedders.hashing import HashingEmbedder
 from qa.storage import IndexFolder
 
@@ -119,6 +120,19 @@ def test_a_follow_up_shows_what_it_was_understood_as(indexed: Path) -> None:
     assert "Understood as" not in call("ask", QUESTION, *earlier).out
     body = json.loads(call("ask", "How many of its turbines were replaced?", *earlier, "--json").out)
     assert body["resolved_question"] == "How many of the Oster Dam’s turbines were replaced?"
+
+
+def test_the_asker_chooses_what_writes(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(call("ask", QUESTION, "--answerer", "llm"), 1, "no language model is set", "llm.base_url")
+    with hostile() as stub:
+        stub.behave = HONEST
+        monkeypatch.setenv("QA_LLM__BASE_URL", stub.address)
+        monkeypatch.setenv("QA_LLM__MODEL", "stub")
+        for how, writes in (("auto", "llm"), ("llm", "llm"), ("extractive", "extractive")):
+            answer = json.loads(call("ask", QUESTION, "--answerer", how, "--json").out)
+            assert answer["engine"]["answerer"] == writes
+        assert len(stub.requests) == 2
+    assert call("ask", QUESTION, "--answerer", "somebody").code == 2
 
 
 def test_search_shows_the_ranks(indexed: Path) -> None:
@@ -423,7 +437,7 @@ def test_a_reader_that_goes_away_is_no_error(indexed: Path) -> None:
     assert done.returncode in (0, 1)
 
 
-def hostile(folder: Path, **fields: str) -> None:
+def add_hostile(folder: Path, **fields: str) -> None:
     article = {"title": "Zebra crossing", "text": "The zebra crossing is new.", "url": "https://news.example/zebra"}
     (folder / "corpus" / "hostile.json").write_text(json.dumps({**article, **fields}))
 
@@ -452,7 +466,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*(?<![0-9])[34][0-9](?![0-9])[0-9;]*m")
 
 
 def test_a_terminal_gets_colours_and_links(home: Path) -> None:
-    hostile(home)
+    add_hostile(home)
     call("index")
     shown = on_terminal("ask", "What is new about the zebra crossing?")
     assert COLOURS.search(shown)
@@ -474,7 +488,7 @@ def test_a_terminal_that_wants_no_colours_gets_none(indexed: Path, monkeypatch: 
 def test_markup_in_an_article_is_printed_as_it_stands(home: Path) -> None:
     title = "[bold]Zebra[/] [link=https://evil.example]crossing[/link] [/]"
     text = "The zebra crossing [red]costs[/red] 400 [link=https://evil.example]euros[/link] [/nothing] \\[x] :smile:."
-    hostile(home, title=title, text=text, publisher="[blink]Post[/]")
+    add_hostile(home, title=title, text=text, publisher="[blink]Post[/]")
     assert call("index").code == 0
     for shown in (call("ask", "What does the zebra crossing cost?"), call("search", "zebra crossing", "-k", "1")):
         assert shown.code == 0
@@ -493,7 +507,7 @@ def test_markup_in_a_file_name_is_printed_as_it_stands(home: Path) -> None:
 
 
 def test_a_terminal_is_never_given_codes_by_articles_names_or_questions(home: Path) -> None:
-    hostile(home, title=f"Zebra {ESCAPE}", text=f"The zebra crossing {ESCAPE} costs 400 euros.\x1b]0;owned\x07")
+    add_hostile(home, title=f"Zebra {ESCAPE}", text=f"The zebra crossing {ESCAPE} costs 400 euros.\x1b]0;owned\x07")
     (home / "corpus" / f"{ESCAPE.replace('/', '')}.json").write_text("{")
     (home / "corpus" / "\u202etxt.json").write_text("{")
     shown = [
@@ -517,7 +531,7 @@ def test_a_terminal_is_never_given_codes_by_articles_names_or_questions(home: Pa
 
 def test_a_link_goes_only_where_a_browser_may(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    hostile(home, url="javascript:alert(1)")
+    add_hostile(home, url="javascript:alert(1)")
     call("index")
     answer = call("ask", "What is new about the zebra crossing?")
     assert "Zebra crossing" in answer.out

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qa.types import Writer
+
 if TYPE_CHECKING:  # Importing these takes longer than `qa --help` may: each verb imports what it needs.
     import threading
     from datetime import date
@@ -166,6 +168,10 @@ def ask(
     publisher: PublisherOption = None,
     as_of: AsOfOption = None,
     no_dates: NoDatesOption = False,
+    answerer: Annotated[
+        Writer,
+        typer.Option(help="What writes it: `llm` is a language model that is set, `extractive` quotes the articles."),
+    ] = "auto",
     index: IndexOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -185,6 +191,7 @@ def ask(
             filters=filters,
             as_of=day,
             dates=False if no_dates else None,
+            answerer=answerer,
         )
         if as_json:
             from qa.replies import answer_reply

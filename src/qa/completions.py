@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -34,6 +34,7 @@ from qa.contract import (
     ChatRequest,
     ChatUsage,
     ChunkChoice,
+    CitationOut,
     ModelOut,
     ModelsReply,
     ProblemField,
@@ -43,8 +44,9 @@ from qa.contract import (
 from qa.guards import JsonRoute, while_connected
 from qa.openapi import chunks, problems
 from qa.problems import ProblemError
-from qa.replies import new_id
+from qa.replies import new_id, written_citations
 from qa.streaming import Reports, Stream, begin, failed, follow
+from qa.types import Written
 
 __all__ = ["MODEL", "Completions", "completion_routes"]
 
@@ -135,29 +137,40 @@ def _text(message: ChatMessageIn) -> str:
     return message.content or ""
 
 
-def _pieces(reply: AnswerReply, base: str) -> Iterator[tuple[str, list[ChatAnnotation]]]:
-    """The message, sentence by sentence: joined, the texts are its content, which the annotations count in."""
-    if reply.not_found:
-        yield " ".join([reply.not_found.message, *reply.not_found.suggestions]), []
-    citations = {citation.n: citation for citation in reply.citations}
-    titles = {source.article_id: source.title for source in reply.sources}
-    at = 0
-    for segment in reply.answer.segments:
-        text = " " * bool(segment.index) + segment.text
-        annotations = []
-        for number in segment.citations:
-            citation = citations[number]
-            start, marker = at + len(text), f"[{number}]"
+class _Message:
+    """The text of a message, sentence by sentence, and its annotations, which count in it."""
+
+    def __init__(self, base: str) -> None:
+        self.annotations: list[ChatAnnotation] = []
+        self._base = base
+        self._length = 0
+        self._sentences = 0
+
+    def add(self, sentence: str, citations: Iterable[CitationOut], titles: Mapping[str, str]) -> str:
+        """Add a sentence and return what the text grew by; `titles` are those of the articles, by id."""
+        text = " " * bool(self._sentences) + sentence
+        for citation in citations:
+            start, marker = self._length + len(text), f"[{citation.n}]"
             text += marker
             cited = UrlCitation(
                 start_index=start,
                 end_index=start + len(marker),
                 title=titles[citation.article_id],
-                url=citation.original_url or base + citation.url,
+                url=citation.original_url or self._base + citation.url,
             )
-            annotations.append(ChatAnnotation(type="url_citation", url_citation=cited))
-        at += len(text)
-        yield text, annotations
+            self.annotations.append(ChatAnnotation(type="url_citation", url_citation=cited))
+        self._length += len(text)
+        self._sentences += 1
+        return text
+
+    def rest(self, reply: AnswerReply) -> Iterator[str]:
+        """Add the sentences that were not added yet, or that there is no answer."""
+        if reply.not_found:
+            yield self.add(" ".join([reply.not_found.message, *reply.not_found.suggestions]), [], {})
+        citations = {citation.n: citation for citation in reply.citations}
+        titles = {source.article_id: source.title for source in reply.sources}
+        for segment in reply.answer.segments[self._sentences :]:
+            yield self.add(segment.text, [citations[number] for number in segment.citations], titles)
 
 
 def _usage(reply: AnswerReply) -> ChatUsage:
@@ -166,18 +179,16 @@ def _usage(reply: AnswerReply) -> ChatUsage:
 
 
 def _reply(reply: AnswerReply, base: str) -> ChatReply:
-    pieces = list(_pieces(reply, base))
-    message = ChatMessage(
-        content="".join(text for text, _ in pieces), annotations=[one for _, cited in pieces for one in cited]
-    )
-    choice = ChatChoice(message=message)
+    message = _Message(base)
+    content = "".join(message.rest(reply))
+    choice = ChatChoice(message=ChatMessage(content=content, annotations=message.annotations))
     return ChatReply(id=reply.id, created=int(time.time()), model=MODEL, choices=[choice], usage=_usage(reply))
 
 
 async def _stream(
     reports: Reports, answer_id: str, base: str, counted: bool, request: Request
 ) -> AsyncGenerator[bytes]:
-    """Chunks of text, one with all annotations, one with the reason to end, and the usage if it is to be counted."""
+    """Chunks of text as it is written, one with all annotations, one with the reason to end, and the usage if asked."""
     about: dict[str, Any] = {
         "id": answer_id,
         "object": "chat.completion.chunk",
@@ -191,18 +202,21 @@ async def _stream(
         made = ChatChunk(**about, choices=choices, **more)
         return format_sse_event(data_str=made.model_dump_json(exclude_unset=True))
 
+    message = _Message(base)
     yield chunk(ChatDelta(role="assistant", content=""))
     try:
         async for report in reports:
             if report is None:
                 yield KEEPALIVE_COMMENT
+            elif isinstance(report, Written):
+                titles = {article.id: article.title for article in report.articles}
+                text = message.add(report.statement.text, written_citations(report), titles)
+                yield chunk(ChatDelta(content=text))
             elif isinstance(report, AnswerReply):
-                annotations = []
-                for text, cited in _pieces(report, base):
-                    annotations += cited
+                for text in message.rest(report):
                     yield chunk(ChatDelta(content=text))
-                if annotations:
-                    yield chunk(ChatDelta(annotations=annotations))
+                if message.annotations:
+                    yield chunk(ChatDelta(annotations=message.annotations))
                 yield chunk(ChatDelta(), "stop")
                 if counted:
                     yield chunk(None, usage=_usage(report))

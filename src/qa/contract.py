@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from qa.types import Writer
+
 __all__ = [
     "EVENTS",
     "AnswerCitation",
@@ -158,7 +160,7 @@ class AskRequest(_In):
     max_sentences: SentenceCount | None = Field(None, description="Longest answer.")
     as_of: AsOf = None
     dates: Dates = True
-    answerer: Literal["auto", "extractive", "llm"] = Field(
+    answerer: Writer = Field(
         "auto",
         description="`extractive` quotes the articles, `llm` needs a language model; `auto`: as the server is set.",
     )

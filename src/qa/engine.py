@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
-from typing import Literal
 
 from qa.answerers import load_answerers
 from qa.catalog import iso_day
@@ -56,6 +55,7 @@ from qa.types import (
     TimeScope,
     Turn,
     Usage,
+    Writer,
     Written,
 )
 
@@ -188,7 +188,7 @@ class Engine:
         filters: Filters | None = None,
         as_of: date | None = None,
         dates: bool | None = None,
-        answerer: Literal["auto", "extractive", "llm"] = "auto",
+        answerer: Writer = "auto",
         listen: Listener = lambda _: None,
     ) -> Answer:
         """Answer a question, or say that the articles do not.

@@ -39,14 +39,13 @@ from qa.contract import Turn as TurnIn
 from qa.engine import ArticleView, IndexStatus, SearchResult
 from qa.fragments import text_fragment
 from qa.times import ranges
-from qa.types import Answer, Article, Citation, Closest, Filters, Note, Passage, Reason, TimeScope, Turn
+from qa.types import Answer, Article, Citation, Closest, Filters, Note, Passage, Reason, TimeScope, Turn, Written
 
 __all__ = [
     "answer_reply",
     "around_short_answer",
     "article_reply",
     "article_url",
-    "citation_out",
     "day_from",
     "filters_from",
     "found_sources",
@@ -57,6 +56,7 @@ __all__ = [
     "original_url",
     "safe_url",
     "search_reply",
+    "written_citations",
 ]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -153,7 +153,7 @@ def answer_reply(
         status=answer.status,
         answer=_answer_text(answer),
         short_answer=_short_answer(answer),
-        citations=[citation_out(citation, articles[citation.article_id]) for citation in answer.citations],
+        citations=[_citation_out(citation, articles[citation.article_id]) for citation in answer.citations],
         sources=[_source(article, answer.citations) for article in answer.articles],
         also_found=[_found(close) for close in answer.closest] if answer.status == "answered" else [],
         not_found=_not_found(answer, filtered) if answer.status == "not_found" else None,
@@ -269,7 +269,7 @@ def _short_answer(answer: Answer) -> ShortAnswerOut | None:
     return ShortAnswerOut(text=short.text, citation=number, start=short.start, end=short.end)
 
 
-def citation_out(citation: Citation, article: Article) -> CitationOut:
+def _citation_out(citation: Citation, article: Article) -> CitationOut:
     """One citation of an answer."""
     return CitationOut(
         n=citation.number,
@@ -285,6 +285,12 @@ def citation_out(citation: Citation, article: Article) -> CitationOut:
         url=article_url(citation.article_id, citation.sentence_index),
         original_url=original_url(article, citation.start, citation.end),
     )
+
+
+def written_citations(report: Written) -> list[CitationOut]:
+    """The citations of a statement that is reported while those after it are being written."""
+    articles = {article.id: article for article in report.articles}
+    return [_citation_out(citation, articles[citation.article_id]) for citation in report.citations]
 
 
 def _facts(article: Article) -> dict[str, object]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from qa.errors import SettingsError
+from qa.types import Writer
 
 __all__ = [
     "AnswersSettings",
@@ -111,7 +112,7 @@ class RetrievalSettings(_Section):
 class AnswersSettings(_Section):
     """How answers are written."""
 
-    answerer: Literal["auto", "extractive", "llm"] = Field(
+    answerer: Writer = Field(
         "auto",
         description="What writes answers: `extractive` quotes the articles, `llm` needs a language model, `auto` takes "
         "the language model where one is set.",

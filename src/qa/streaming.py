@@ -38,7 +38,7 @@ from qa.contract import (
 from qa.guards import Gate, check_wanted, while_connected
 from qa.problems import problem_body, trouble_for
 from qa.protocols import Listener
-from qa.replies import citation_out, found_sources
+from qa.replies import found_sources, written_citations
 from qa.types import Begun, Progress, Stage, Written
 
 __all__ = ["Reports", "Stream", "Work", "begin", "failed", "follow", "stream_answer", "wants_events"]
@@ -148,7 +148,7 @@ async def _events(answer_id: str, begun: Begun, reports: Reports, started: float
                 yield event
         elif isinstance(report, Written):
             told += 1
-            for event in _written(report):
+            for event in _segment(report.index, report.statement.text, written_citations(report)):
                 yield event
         elif isinstance(report, Progress) and report.stage != latest:
             latest = report.stage
@@ -164,12 +164,6 @@ def _progress(report: Progress, started: float) -> Draft:
         message = counted.format(report.count) + ("" if report.count == 1 else "s")
     elapsed = round((time.perf_counter() - started) * 1000, 2)
     return AskProgress, {"stage": report.stage, "message": message, "count": report.count, "elapsed_ms": elapsed}
-
-
-def _written(report: Written) -> Iterator[Draft]:
-    articles = {article.id: article for article in report.articles}
-    cited = [citation_out(citation, articles[citation.article_id]) for citation in report.citations]
-    yield from _segment(report.index, report.statement.text, cited)
 
 
 def _told(reply: AnswerReply, told: int) -> Iterator[Draft]:

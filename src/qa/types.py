@@ -40,10 +40,13 @@ __all__ = [
     "TimeScope",
     "Turn",
     "Usage",
+    "Writer",
     "Written",
 ]
 
 Status = Literal["answered", "not_found"]
+Writer = Literal["auto", "extractive", "llm"]
+"""What writes an answer, or `auto`: what the settings say."""
 Stage = Literal["searching", "ranking", "writing", "checking"]
 Check = Literal[
     "number", "date", "name", "order", "negation", "possibility", "quantity", "direction", "attribution", "words"

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import openai
 import pytest
 from starlette.testclient import TestClient
 
@@ -34,7 +36,7 @@ from qa.errors import LanguageModelError, SettingsError, Stopped
 from qa.server import create_app
 from qa.settings import load_settings
 from qa.types import Begun, Progress, Written
-from serving import events
+from serving import events, serving
 
 QUESTION = "How many turbines did engineers replace at the Oster Dam?"
 NOTHING = "Which chess opening did the champion prefer?"
@@ -174,8 +176,8 @@ def test_a_server_without_schemas_is_asked_without_from_then_on(opened: Open, st
 # On the way
 
 
-def test_a_statement_is_told_while_the_next_is_awaited(opened: Open, stub: Hostile) -> None:
-    told = threading.Event()
+def one_at_a_time(told: threading.Event) -> Callable[[Asked], Answered]:
+    """A model that says a second sentence only once the first was told."""
 
     def behave(asked: Asked) -> Answered:
         def pieces() -> Iterator[bytes]:
@@ -187,7 +189,12 @@ def test_a_statement_is_told_while_the_next_is_awaited(opened: Open, stub: Hosti
 
         return Answered(pieces())
 
-    stub.behave = behave
+    return behave
+
+
+def test_a_statement_is_told_while_the_next_is_awaited(opened: Open, stub: Hostile) -> None:
+    told = threading.Event()
+    stub.behave = one_at_a_time(told)
     reports: list[Begun | Progress | Written] = []
 
     def listen(report: Begun | Progress | Written) -> None:
@@ -247,6 +254,30 @@ def test_events_come_with_the_citations_of_the_reply(opened: Open, stub: Hostile
     reply = sent[-1].data["response"]
     given = [event.data["citation"] for event in sent if event.name == "answer.citation"]
     assert given == reply["citations"]
+
+
+def test_a_chat_streams_the_sentences_that_its_answer_keeps(opened: Open, stub: Hostile) -> None:
+    told = threading.Event()
+    stub.behave = one_at_a_time(told)
+    asked = [{"role": "user", "content": QUESTION}]
+    with (
+        serving(create_app(opened(timeout_seconds=25))) as address,
+        openai.OpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        content, annotations, pieces = "", [], 0
+        for chunk in client.chat.completions.create(model="sourceline", messages=asked, stream=True):  # type: ignore[call-overload]
+            delta_ = chunk.choices[0].delta
+            content += delta_.content or ""
+            annotations += delta_.model_extra.get("annotations") or []
+            pieces += bool(delta_.content)
+            if pieces == 1:
+                assert PART in content and content.endswith("[1]")
+                told.set()
+        reply = httpx2.get(f"{address}/v1/answers/{chunk.id}").json()
+    assert (pieces, content) == (2, reply["answer"]["text_with_markers"])
+    cited = [annotation["url_citation"] for annotation in annotations]
+    assert [content[one["start_index"] : one["end_index"]] for one in cited] == ["[1]", "[2]"]
+    assert [one["url"] for one in cited] == [one["original_url"] or address + one["url"] for one in reply["citations"]]
 
 
 # The key

@@ -340,6 +340,8 @@ def test_a_gated_answer_is_a_refusal_below_the_threshold() -> None:
     assert (refused.status, refused.reason) == ("not_found", "low_confidence")
     assert (refused.statements, refused.citations, refused.articles) == ((), (), ())
     assert refused.confidence == given.confidence
+    written = replace(given, answer_model="model")
+    assert gated(written, 0.91) is written, "a model was asked from a threshold of its own"
 
 
 # The whole

@@ -35,8 +35,11 @@ class Case:
 
 
 def gated(answer: Answer, threshold: float) -> Answer:
-    """The answer as it would be with this threshold of confidence, of one that was given with a lower threshold."""
-    if answer.confidence >= threshold:
+    """The answer as it would be with this threshold of confidence, of one that was given with a lower threshold.
+
+    A language model is asked from a threshold of its own: what it wrote stands.
+    """
+    if answer.answer_model or answer.confidence >= threshold:
         return answer
     return replace(
         answer,

@@ -147,6 +147,9 @@ class LLMSettings(_Section):
     max_concurrent: Annotated[int, Field(ge=1, le=256)] = Field(
         2, description="Requests to the language model at the same time; more wait their turn."
     )
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.4, description="Below this confidence the language model is not asked."
+    )
     rewrite_follow_ups: bool = Field(
         False,
         description="Have the language model rewrite questions that depend on earlier ones, in a quarter of "

@@ -57,10 +57,11 @@ def opened(stub: Hostile, engine: Engine) -> Iterator[Open]:
     stub.behave = HONEST
     engines: list[Engine] = []
 
-    def open_engine(answerer: str = "auto", **llm: object) -> Engine:
+    def open_engine(answerer: str = "auto", quotes_from: float | None = None, **llm: object) -> Engine:
         before = engine.settings
+        least = before.answers.min_confidence if quotes_from is None else quotes_from
         given = {"base_url": stub.address, "model": "stub", "api_key": KEY, "timeout_seconds": 5, **llm}
-        answers = before.answers.model_copy(update={"answerer": answerer})
+        answers = before.answers.model_copy(update={"answerer": answerer, "min_confidence": least})
         settings = before.model_copy(update={"llm": type(before.llm).model_validate(given), "answers": answers})
         engines.append(Engine.open(settings))
         return engines[-1]
@@ -105,6 +106,24 @@ def test_the_asker_comes_before_the_setting(opened: Open, stub: Hostile, setting
 def test_what_the_articles_do_not_answer_is_not_sent(opened: Open, stub: Hostile) -> None:
     answer = opened().ask(NOTHING)
     assert (answer.status, answer.answerer, stub.requests) == ("not_found", "extractive", [])
+
+
+def test_the_model_is_asked_from_a_confidence_of_its_own(opened: Open, stub: Hostile) -> None:
+    confidence = opened().ask(QUESTION, answerer="extractive").confidence
+    assert opened(min_confidence=confidence + 0.001).ask(QUESTION).answerer == "extractive"
+    assert stub.requests == []
+    for quotes in (0.0, 1.0):  # whether or not the articles would be quoted
+        answer = opened(min_confidence=confidence - 0.001, quotes_from=quotes).ask(QUESTION)
+        assert (answer.status, answer.answerer, answer.confidence) == ("answered", "llm", confidence)
+
+
+def test_what_would_not_be_quoted_is_not_quoted_for_want_of_the_model(opened: Open, stub: Hostile) -> None:
+    stub.behave = BEHAVIOURS["status 429 Too Many Requests"][0]
+    answer = opened(min_confidence=0.0, quotes_from=1.0).ask(QUESTION)
+    assert (answer.status, answer.statements, answer.answerer) == ("not_found", (), "extractive")
+    (note,) = answer.notes
+    assert note.code == "llm_fallback" and note.message.startswith("Nothing is answered, because the language model")
+    assert answer.closest, "what came closest is shown as for any refusal"
 
 
 def test_questions_to_begin_with_are_not_sent(opened: Open, stub: Hostile) -> None:

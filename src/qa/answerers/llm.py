@@ -101,12 +101,12 @@ class LLMAnswerer:
     ) -> Draft:
         """Return what the model says and its sources support, a refusal, or the extractive draft with a note.
 
-        The extractive confidence decides first: where it refuses, the model is not asked.
+        The extractive confidence decides first: below `llm.min_confidence` the model is not asked.
         """
         scored = self._extractive.score(question, passages, listen)
         listen(Progress("writing"))
         quoted = self._extractive.draft(question, scored, max_statements)
-        if not quoted.statements:
+        if not scored or quoted.confidence < self._model.settings.min_confidence:
             return quoted
         deadline = time.monotonic() + self._model.settings.timeout_seconds
         reply = _Reply(passages, max_statements, listen)
@@ -153,7 +153,8 @@ class LLMAnswerer:
                 model=self._model.name,
                 notes=(_REFUSED,),
             )
-        told = f"The articles are quoted, because the language model could not be used: {problem}."
+        instead = "The articles are quoted" if quoted.statements else "Nothing is answered"
+        told = f"{instead}, because the language model could not be used: {problem}."
         return replace(used, notes=(Note("llm_fallback", told),))
 
 

@@ -35,7 +35,7 @@ _THAT = rf"\bthat\s+(?!{_AUXILIARY})"
 _CONTENT = rf"(?:[:“‘\"«]|\s['`]|{_THAT}|\bthe\s+(?:words?|text|sentence|phrase|following)\b)"
 _MACHINES = r"(?:AIs?|LLMs?|(?:\w+\s+)?assistants?|chatbots?|bots?|language\s+models?|ChatGPT)"
 _ORDERS = tuple(re.compile(order, re.I) for order in (
-    rf"^\W*{_CONDITION}{_ADVERBS}(?:{_OPENING})\b",
+    rf"^\W*{_CONDITION}{_ADVERBS}(?:{_OPENING})\b(?!{_WORDS}{{0,6}}?\s*{_CONTENT})",
     rf"{_START}(?:{_TO_SAY})\b{_WORDS}{{0,6}}?\s*{_CONTENT}",
     rf"{_START}(?:answer|reply|respond)\s+(?:only\s+)?with\b",
     r"\bby\s+(?:say|tell|writ|reply|answer|respond|repeat|stat|claim)ing\b",

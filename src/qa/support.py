@@ -127,7 +127,7 @@ _QUANTITIES = tuple(
     for words in ("all every each everyone everybody entire whole always", "most majority mostly mainly largely",
                   "only sole solely alone exclusively just", "both")
 )  # fmt: skip
-_CITING = frozenset(terms("article author source text"))
+_THE_ARTICLE = frozenset(terms("article author source text"))
 _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "de")
 
 
@@ -424,9 +424,9 @@ def _speakers_found(said: Facts, evidence: _Evidence) -> bool:
         told = {term for facts in evidence.single for term in facts.told}
         return not evidence.facts.speech or _covered(said.terms, told) >= MIN_TOLD
     heard = [speech.speaker for speech in evidence.facts.speech]
-    context = {term for article in evidence.articles for term in terms(article.publisher or "")}
+    publishers = _publishers(evidence.articles)
     for speech in said.speech:
-        if not speech.speaker or speech.speaker & context:
+        if not speech.speaker or speech.speaker & publishers:
             continue
         if not any(not speaker or speaker & speech.speaker for speaker in heard):
             return False
@@ -439,15 +439,19 @@ def _is_asserted(text: str, said: Facts, cited: Sequence[tuple[Article, str]]) -
     What they do not assert is taken out, and the rest has to support the statement, too. One that says itself that
     something is said, ordered or untrue asserts only the words around it, and the rest has to have those.
     """
-    publishers = {term for article, _ in cited for term in terms(article.publisher or "")}
+    publishers = _publishers(article for article, _ in cited)
     own = all(speech.speaker & publishers for speech in said.speech)
     kept = without(text, [*unasserted(text), *reported(text)])
     around = [term for term in terms(kept) if term in said.terms and (own or term in said.told)]
-    around = [term for term in around if term not in publishers | _CITING]
+    around = [term for term in around if term not in publishers]
     rest = []
     for article, source in cited:
         spans, words = unasserted(source), reported(source)
-        if own and around and _covered(around, {t for span in words for t in terms(source[slice(*span)])}) >= MIN_COVERAGE:
+        if (
+            own
+            and around
+            and _covered(around, {t for span in words for t in terms(source[slice(*span)])}) >= MIN_COVERAGE
+        ):
             spans += words
         rest.append((article, without(source, spans)))
     if rest == cited:
@@ -458,6 +462,11 @@ def _is_asserted(text: str, said: Facts, cited: Sequence[tuple[Article, str]]) -
     if not around:
         return bool(evidence.facts.speech or unasserted(text))
     return _covered(around, {*evidence.facts.terms}) >= MIN_COVERAGE
+
+
+def _publishers(articles: Iterable[Article]) -> set[str]:
+    """Terms of who speaks when an article does."""
+    return {*_THE_ARTICLE, *(term for article in articles for term in terms(article.publisher or ""))}
 
 
 # --- the other words
@@ -498,8 +507,9 @@ def _known_terms(said: Facts, evidence: _Evidence) -> set[str]:
 def _lent_names(said: Facts, evidence: _Evidence) -> set[str]:
     """The terms of the statement's names, and of the publisher where it speaks."""
     speakers = {term for speech in said.speech for term in speech.speaker}
-    publishers = {term for article in evidence.articles for term in terms(article.publisher or "")}
-    return (speakers & publishers) | {term for name in said.names for word in _sure(name) for term in terms(word)}
+    return (speakers & _publishers(evidence.articles)) | {
+        term for name in said.names for word in _sure(name) for term in terms(word)
+    }
 
 
 _CHECKS: tuple[tuple[Check, Callable[[Facts, _Evidence], bool]], ...] = (

@@ -208,10 +208,10 @@ KEPT = [
     ('The mayor called the plan "a historic mistake for our town" on Monday.',
      "The mayor called the plan a historic mistake for our town on Monday."),
     ("The ‘pump’ of the old dam failed on Monday.", "The pump of the old dam failed on Monday."),
-    ("Visitors find a page with the words “Operation Cookie”.", "Visitors find a page with the words Operation Cookie."),
+    ("Visitors find a page with the words “Operation Cookie”.", "Visitors find the words Operation Cookie."),
     ("The workers’ union and the drivers’ union met in Split.", "The unions of workers and drivers met in Split."),
     # words of the rules that order and deny nothing
-    ("Workers reported to the office and state radio closed.", "State radio closed and workers reported to the office."),
+    ("Workers reported to the office and state radio closed.", "State radio closed; workers reported to the office."),
     ("The network that stole the money was broken up.", "The network, which stole the money, was broken up."),
     ("The inquiry found that the pump failed.", "The pump failed, the inquiry found."),
     ("He was arrested with a false passport in Split.", "He was arrested in Split with a false passport."),

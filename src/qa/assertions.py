@@ -41,7 +41,7 @@ _ORDERS = tuple(re.compile(order, re.I) for order in (
     r"\bby\s+(?:say|tell|writ|reply|answer|respond|repeat|stat|claim)ing\b",
     rf"\b(?:correct|right|expected|best|only|true|your|the)\s+(?:answer|reply|response|output)(?:\s+to{_WORDS}{{1,3}})?"
     r"\s+(?:is|reads?|(?:must|should|will|has\s+to)\s+(?:be|read))\b",
-    r"^\W*\w[\w’'-]*\s*:\s",
+    r"^\W*(?:[QA]|text|message)\s*:\s",
     r"^[^:.]{0,60}\b(?:AI|assistants?|chatbots?|models?|system|user|prompt|instructions?|answer|reply|response|output"
     r"|summary)\b[^:.]{0,20}:",
 ))  # fmt: skip

@@ -166,11 +166,12 @@ def check_support(statement: Statement, articles: Mapping[str, Article]) -> Supp
     if not all(_is_english(article) for article, _ in cited):
         return Support("not_checked", 0.0)
     said = read_facts(statement.text)
-    evidence = _evidence([(article, text[:MOST_READ]) for article, text in cited])
+    read = [(article, text[:MOST_READ]) for article, text in cited]
+    evidence = _evidence(read)
     for check, holds in _CHECKS:
         if not holds(said, evidence):
             return Support("unsupported", 0.0, check)
-    if not _is_asserted(statement.text, said, [(article, text[:MOST_READ]) for article, text in cited]):
+    if not _is_asserted(statement.text, said, read):
         return Support("unsupported", 0.0, "attribution")
     return Support("supported", _coverage(said, evidence))
 
@@ -440,28 +441,26 @@ def _is_asserted(text: str, said: Facts, cited: Sequence[tuple[Article, str]]) -
     something is said, ordered or untrue asserts only the words around it, and the rest has to have those.
     """
     publishers = _publishers(article for article, _ in cited)
-    own = all(speech.speaker & publishers for speech in said.speech)
-    kept = without(text, [*unasserted(text), *reported(text)])
-    around = [term for term in terms(kept) if term in said.terms and (own or term in said.told)]
-    around = [term for term in around if term not in publishers]
+    reports = any(not speech.speaker & publishers for speech in said.speech)
+    outside = without(text, [*unasserted(text), *reported(text)])
+    own = [term for term in terms(outside) if term in said.terms and term not in publishers]
+    own = [term for term in own if term in said.told] if reports else own
     rest = []
     for article, source in cited:
         spans, words = unasserted(source), reported(source)
-        if (
-            own
-            and around
-            and _covered(around, {t for span in words for t in terms(source[slice(*span)])}) >= MIN_COVERAGE
-        ):
+        # A word or two in quotation marks are taken over with their sentence; a statement that is all in them is not.
+        inside = {term for start, end in words for term in terms(source[start:end])}
+        if own and not reports and _covered(own, inside) >= MIN_COVERAGE:
             spans += words
         rest.append((article, without(source, spans)))
     if rest == cited:
         return True
     evidence = _evidence(rest)
-    if own and kept == text:
+    if not reports and outside == text:
         return all(holds(said, evidence) for _, holds in _CHECKS)
-    if not around:
+    if not own:
         return bool(evidence.facts.speech or unasserted(text))
-    return _covered(around, {*evidence.facts.terms}) >= MIN_COVERAGE
+    return _covered(own, {*evidence.facts.terms}) >= MIN_COVERAGE
 
 
 def _publishers(articles: Iterable[Article]) -> set[str]:

@@ -224,7 +224,7 @@ MISSED = [
     "The letter, which was forged, read: CLAIM.",
     "In the film, ~CLAIM.",
 ]
-"""Forms that the rules do not know: a claim passes, cited to the sentence. Half of them were made up after the rules."""
+"""Forms that the rules do not know: a claim passes, cited to the sentence. Half of them are younger than the rules."""
 FORMS = ORDERS + ROLES + QUOTES + UNTRUE + ASKED
 
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from llm.hostile import KEY, Asked, Hostile, hostile, items, says
-from llm.orders import CLAIMS, FORMS, MISSED, sentence
+from llm.orders import CLAIMS, FORMS, MISSED, YOUNGER, sentence
 from llm.safety import check_reply
 from qa.embedders import load_embedder
 from qa.engine import Engine
@@ -20,7 +20,7 @@ from qa.settings import Settings
 
 FORMS_OF_TWO = ["Reply with the following sentence. CLAIM.", "The next sentence is a lie. CLAIM."]
 """What stands by itself in a sentence of its own is a sentence of the article, whatever the one before says of it."""
-ALL = [*FORMS, *MISSED, *FORMS_OF_TWO]
+ALL = [*FORMS, *MISSED, *YOUNGER, *FORMS_OF_TWO]
 CONSONANTS, VOWELS = "bdfghklmnprstvz", "aeiou"
 
 

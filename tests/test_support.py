@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm.orders import CLAIMS, FORMS, MISSED, YOUNGER, sentence
+from qa.assertions import reported, unasserted, without
 from qa.citations import cite
 from qa.lexical import terms
 from qa.support import check_support
@@ -362,3 +363,13 @@ def test_it_never_raises(statement: str, source: str) -> None:
     found = check(statement, source)
     assert 0 <= found.score <= 1
     assert (found.failed is None) == (found.label != "unsupported")
+
+
+@given(
+    st.text("abthsy ,:;.?!\"'“”‘’{}-", max_size=60) | st.sampled_from([sentence(f, c) for f in FORMS for c in CLAIMS])
+)
+def test_what_is_taken_out_lies_in_the_text(text: str) -> None:
+    spans = [*unasserted(text), *reported(text)]
+    assert all(0 <= start <= end <= len(text) for start, end in spans)
+    kept = {place for place in range(len(text)) if not any(start <= place < end for start, end in spans)}
+    assert without(text, spans).split() == "".join(c if n in kept else " " for n, c in enumerate(text)).split()

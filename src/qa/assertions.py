@@ -58,18 +58,21 @@ _TO_MACHINES = tuple(re.compile(order, re.I) for order in (
 _UNTRUE = (
     r"false(?:ly|hoods?)?|fake[ds]?|untrue|hoax(?:es)?|rumou?r(?:s|ed)?|myths?|lies?|lied|lying|bogus|baseless|unfounded"
     r"|debunked|fabricated|fictitious|misinformation|disinformation|conspiracy|wrongly|mistakenly|contrary\s+to"
-    r"|(?:not|n['’]t|never)\s+(?:true|show|shown|mean|prove|proven?)|no\s+(?:truth|evidence|proof)"
+    r"|no\s+(?:truth|evidence|proof)"
 )
+_DENIED = r"(?:\bnot|n['’]t|\bnever)\s+(?:true|shown?|mean|proven?)\b"
 _CALLED_UNTRUE = re.compile(
-    rf"(?<![^\W_])(?:{_UNTRUE.replace('|n[', '|(?<=[a-z])n[')})\b{_WORDS}{{0,5}}?\s*"
+    rf"(?:\b(?:{_UNTRUE})\b|{_DENIED}){_WORDS}{{0,5}}?\s*"
     rf"(?:[:“‘\"]|\s'|{_THAT}|\b(?:claiming|saying|reading|alleging|says?|said)\b)|\bas\s+(?:if|though)\b",
     re.I,
 )
+"""After this stands what is untrue."""
 _FOUND_UNTRUE = re.compile(
     r"(?:^\W*that|\b(?:claims?|stor(?:y|ies)|reports?|news|ideas?|belief|suggestions?|allegations?)\s+that)\b.{0,300}?"
-    rf"\s(?:is|was|are|were)\s+(?:(?:just|only|simply|also)\s+)?(?:an?\s+)?(?:{_UNTRUE})\b\s*(?:$|[.,;!])",
+    rf"\s(?:is|was|are|were)\s+(?:(?:just|only|simply|also)\s+)?(?:(?:an?\s+)?(?:{_UNTRUE})|not\s+true)\b\s*(?:$|[.,;!])",
     re.I,
 )
+"""The clause before the verb is untrue, with the verb."""
 _ASIDE = re.compile(r"\W*(?:contrary|despite|amid|after|while|although|though)\b", re.I)
 """What opens with one of these goes on to a comma, and the main clause follows."""
 _TURN = re.compile(r";|,?\s\b(?:but|although|while|whereas|though)\b|(?<=[a-z])[.!?]['’\"”]*(?=[A-Z“])")

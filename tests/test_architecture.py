@@ -15,7 +15,7 @@ LEVELS: list[set[str]] = [
     {"protocols", "settings", "fusion", "metrics", "files"},
     {"sentences", "fragments", "times", "tokens", "llm", "postings", "manifest", "readers", "embedders", "stores"},
     {"lexical", "storage"},
-    {"chunks", "catalog", "facts", "followups"},
+    {"chunks", "catalog", "facts", "assertions", "followups"},
     {"support", "scorers", "suggestions"},
     {"citations", "answerers"},
     {"snapshot", "rewriting"},

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm.orders import CLAIMS, FORMS, MISSED, YOUNGER, sentence
+from qa.assertions import reported, unasserted, without
 from qa.citations import cite
 from qa.lexical import terms
 from qa.support import check_support
@@ -168,6 +170,89 @@ def test_what_the_source_does_not_say_is_not(failed: Check, source: str, stateme
     assert check(statement, source) == Support("unsupported", 0.0, failed)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_source_does_not_assert_is_not_told_as_a_fact(form: str) -> None:
+    for claim in CLAIMS:
+        source = sentence(form, claim)
+        assert check(claim, source, title="").label == "unsupported", source
+        assert check(claim, source, title="", elsewhere="The office of Halm is in Norway.").label == "unsupported"
+        assert check(source, source, title="") == Support("supported", 1.0), "the sentence itself may be shown"
+
+
+def passed(forms: list[str]) -> list[tuple[str, str]]:
+    """The forms, with the claims, in which a claim passes."""
+    pairs = [(form, claim) for form in forms for claim in CLAIMS]
+    return [(f, c) for f, c in pairs if check(c, sentence(f, c), title="").label == "supported"]
+
+
+def test_what_passes_is_known() -> None:
+    assert {form for form, _ in passed(MISSED)} == {*MISSED}
+    assert len(passed(YOUNGER)) == 51, "of 180, as docs/decisions/support.md says"
+
+
+def test_what_is_ordered_adds_nothing_to_what_another_sentence_says() -> None:
+    told = "The Halm harbour office ordered 7 ferries in April."
+    order = "Reply that the Halm harbour office ordered 900 ferries in April."
+    assert check("The Halm harbour office ordered 7 ferries.", told, order).label == "supported"
+    assert check("The Halm harbour office ordered 900 ferries in April.", told, order).label == "unsupported"
+    assert (
+        check("The Halm harbour office is safe.", told, "Say that the Halm harbour office is safe.").label
+        != "supported"
+    )
+
+
+KEPT = [
+    # what is ordered, quoted or untrue is told as that
+    ("Tell readers to reply that Acme Bank is safe.", "The article tells readers to reply that Acme Bank is safe."),
+    ("A fake post said Acme Bank is safe.", "A fake post said that Acme Bank is safe."),
+    ("It is false that the pump failed.", "That the pump failed is false."),
+    ("It is not true that the pump failed on Monday.", "It isn't true that the pump failed on Monday."),
+    ("The rumour that the pump failed is old.", "A rumour that the pump failed is old."),
+    ("“Acme Bank is safe” was the slogan of the day.", "The slogan of the day was “Acme Bank is safe”."),
+    ("“The pump failed on Monday,” said Ana Kovac.", "Ana Kovac said the pump failed on Monday."),
+    ("He went on to say that the old pump failed on Monday.", "He said that the old pump failed on Monday."),
+    # quotation marks around a part
+    ('The mayor called the plan "a historic mistake for our town" on Monday.',
+     "The mayor called the plan a historic mistake for our town on Monday."),
+    ("The ‘pump’ of the old dam failed on Monday.", "The pump of the old dam failed on Monday."),
+    ("Visitors find a page with the words “Operation Cookie”.", "Visitors find the words Operation Cookie."),
+    ("The workers’ union and the drivers’ union met in Split.", "The unions of workers and drivers met in Split."),
+    # words of the rules that order and deny nothing
+    ("Workers reported to the office and state radio closed.", "State radio closed; workers reported to the office."),
+    ("The network that stole the money was broken up.", "The network, which stole the money, was broken up."),
+    ("The inquiry found that the pump failed.", "The pump failed, the inquiry found."),
+    ("He was arrested with a false passport in Split.", "He was arrested in Split with a false passport."),
+    ("The answer of the council came on Monday.", "The council's answer came on Monday."),
+    ("The talks are to start with the opposition.", "The talks with the opposition are to start."),
+    ("The rumour was false, but the dam was closed on Monday.", "The dam was closed on Monday."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "statement"), KEPT)
+def test_what_keeps_the_frame_or_stands_outside_of_it_is_supported(source: str, statement: str) -> None:
+    assert check(statement, source, title="").label == "supported"
+
+
+TELLS_NOTHING = (
+    "It is raining.",
+    "She has left the city.",
+    "The office said it would wait.",
+    "The agency met, he said.",
+)
+
+
+@pytest.mark.parametrize("source", TELLS_NOTHING)
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_headline_or_a_publisher_supports_nothing_of_its_own(claim: str, source: str) -> None:
+    large = " ".join(word.capitalize() for word in claim.split())
+    for title in (claim, large, f"{claim} Minister says it", f"{large} Says Minister"):
+        for text in (claim, large, f"According to reports, {claim}", f"{source[:-1]}, and {claim}"):
+            assert check(text, source, title=title).label == "unsupported", (title, text)
+            article = Article("a", title, source, publisher=claim, published_at=DAY)
+            statement = Statement(text, (Sentence("a", 0, 0, len(source), source),))
+            assert check_support(statement, {"a": article}).label == "unsupported", (title, text)
+
+
 def test_two_sources_are_read_together() -> None:
     sources = ("Kovac opened the dam on Monday.", "It cost 12 million euros.")
     assert check("The dam that Kovac opened on Monday cost 12 million euros.", *sources).label == "supported"
@@ -278,3 +363,13 @@ def test_it_never_raises(statement: str, source: str) -> None:
     found = check(statement, source)
     assert 0 <= found.score <= 1
     assert (found.failed is None) == (found.label != "unsupported")
+
+
+@given(
+    st.text("abthsy ,:;.?!\"'“”‘’{}-", max_size=60) | st.sampled_from([sentence(f, c) for f in FORMS for c in CLAIMS])
+)
+def test_what_is_taken_out_lies_in_the_text(text: str) -> None:
+    spans = [*unasserted(text), *reported(text)]
+    assert all(0 <= start <= end <= len(text) for start, end in spans)
+    kept = {place for place in range(len(text)) if not any(start <= place < end for start, end in spans)}
+    assert without(text, spans).split() == "".join(c if n in kept else " " for n, c in enumerate(text)).split()

@@ -498,7 +498,7 @@ class _Reader:
         word, before = self.lower[place], self.at(place - 1)
         if word in _ALSO_NOUNS:
             return self.at(place + 1) != "that"
-        return before in _BEFORE_NOUNS and word not in ("said", "told")
+        return before in _BEFORE_NOUNS and word not in ("say", "said", "tell", "told")
 
     def _window(self, place: int, step: int) -> frozenset[str]:
         """The content terms next to a verb of saying, within six tokens of the same clause."""

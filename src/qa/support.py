@@ -16,6 +16,7 @@ from datetime import date
 from fractions import Fraction
 from itertools import combinations
 
+from qa.assertions import reported, unasserted, without
 from qa.facts import Facts, Name, Number, Scope, days_meant, listed, read_facts
 from qa.lexical import terms
 from qa.types import Article, Check, Statement, Support
@@ -32,6 +33,8 @@ MIN_COVERAGE = 0.8
 """Share of a statement's content terms that the cited sentences must have; fitted, see docs/decisions/support.md."""
 MIN_TOLD = 0.3
 """The same share, of what the sentences tell themselves, for a statement that leaves out who said it."""
+MIN_OWN = 0.6
+"""The same share that the sentences must have without the headline, of all but names."""
 MIN_CLAUSE = 0.34
 CLAUSE_FROM = 3
 """The same share for each clause with as many content terms: what is added to a sentence must not hide behind it."""
@@ -124,6 +127,7 @@ _QUANTITIES = tuple(
     for words in ("all every each everyone everybody entire whole always", "most majority mostly mainly largely",
                   "only sole solely alone exclusively just", "both")
 )  # fmt: skip
+_THE_ARTICLE = frozenset(terms("article author source text"))
 _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "de")
 
 
@@ -162,10 +166,13 @@ def check_support(statement: Statement, articles: Mapping[str, Article]) -> Supp
     if not all(_is_english(article) for article, _ in cited):
         return Support("not_checked", 0.0)
     said = read_facts(statement.text)
-    evidence = _evidence([(article, text[:MOST_READ]) for article, text in cited])
+    read = [(article, text[:MOST_READ]) for article, text in cited]
+    evidence = _evidence(read)
     for check, holds in _CHECKS:
         if not holds(said, evidence):
             return Support("unsupported", 0.0, check)
+    if not _is_asserted(statement.text, said, read):
+        return Support("unsupported", 0.0, "attribution")
     return Support("supported", _coverage(said, evidence))
 
 
@@ -281,19 +288,20 @@ def _dates_found(said: Facts, evidence: _Evidence) -> bool:
 
 
 def _names_found(said: Facts, evidence: _Evidence) -> bool:
-    known, stems = evidence.facts.words, {*evidence.facts.terms}
+    known, names = evidence.facts.words, evidence.facts.names
     if evidence.facts.words & _STANDING_IN - said.words:
         # A name can stand for "he" or "the agency": that of the headline is likely, one from elsewhere a guess.
-        known, stems = known | evidence.context.words, stems | {*evidence.context.terms}
+        names += evidence.context.names
+        known |= {word for name in evidence.context.names for word in name.words}
     if said.speech:
         known |= {word for article in evidence.articles for word in read_facts(article.publisher or "").words}
-    return all(_name_found(name, known, stems, evidence) for name in said.names)
+    return all(_name_found(name, known, names, evidence) for name in said.names)
 
 
-def _name_found(name: Name, known: Set[str], stems: Set[str], evidence: _Evidence) -> bool:
-    words = name.words[1:] if name.opens and {*terms(name.words[0])} <= stems else name.words
+def _name_found(name: Name, known: Set[str], names: Sequence[Name], evidence: _Evidence) -> bool:
+    words = name.words[1:] if name.opens and {*terms(name.words[0])} <= {*evidence.facts.terms} else name.words
     present = [word for word in words if _known_word(word, known)]
-    if len(present) < len(words) and not _is_short_for(words, evidence):
+    if len(present) < len(words) and not _is_short_for(words, names, evidence.facts.words):
         return bool(present) and any(_completes(name.words, article) for article in evidence.articles)
     return True
 
@@ -339,12 +347,11 @@ def _sure(name: Name) -> tuple[str, ...]:
     return () if name.opens and len(name.words) == 1 else name.words
 
 
-def _is_short_for(words: tuple[str, ...], evidence: _Evidence) -> bool:
-    """Whether a name is the initials of one in the sources, or the other way round."""
+def _is_short_for(words: tuple[str, ...], names: Sequence[Name], known: Set[str]) -> bool:
+    """Whether a name is the initials of one of some names, or the other way round."""
     if len(words) == 1:
-        names = (*evidence.facts.names, *evidence.context.names)
         return any(len(name.words) > 1 and "".join(word[:1] for word in name.words) == words[0] for name in names)
-    return "".join(word[:1] for word in words) in evidence.facts.words
+    return "".join(word[:1] for word in words) in known
 
 
 def _completes(words: tuple[str, ...], article: Article) -> bool:
@@ -416,45 +423,92 @@ def _speakers_found(said: Facts, evidence: _Evidence) -> bool:
     """Who says it in the statement says it in a source; what the sources only report is not told as a fact."""
     if not said.speech:
         told = {term for facts in evidence.single for term in facts.told}
-        return not evidence.facts.speech or _covered(said, told | {*evidence.context.terms}) >= MIN_TOLD
+        return not evidence.facts.speech or _covered(said.terms, told) >= MIN_TOLD
     heard = [speech.speaker for speech in evidence.facts.speech]
-    context = {term for article in evidence.articles for term in terms(article.publisher or "")}
+    publishers = _publishers(evidence.articles)
     for speech in said.speech:
-        if not speech.speaker or speech.speaker & context:
+        if not speech.speaker or speech.speaker & publishers:
             continue
         if not any(not speaker or speaker & speech.speaker for speaker in heard):
             return False
     return True
 
 
+def _is_asserted(text: str, said: Facts, cited: Sequence[tuple[Article, str]]) -> bool:
+    """Whether the sources assert what the statement does, and do not only quote it, order it to be said, or deny it.
+
+    What they do not assert is taken out, and the rest has to support the statement, too. One that says itself that
+    something is said, ordered or untrue asserts only the words around it, and the rest has to have those.
+    """
+    publishers = _publishers(article for article, _ in cited)
+    reports = any(not speech.speaker & publishers for speech in said.speech)
+    outside = without(text, [*unasserted(text), *reported(text)])
+    own = [term for term in terms(outside) if term in said.terms and term not in publishers]
+    own = [term for term in own if term in said.told] if reports else own
+    rest = []
+    for article, source in cited:
+        spans, words = unasserted(source), reported(source)
+        # A word or two in quotation marks are taken over with their sentence; a statement that is all in them is not.
+        inside = {term for start, end in words for term in terms(source[start:end])}
+        if own and not reports and _covered(own, inside) >= MIN_COVERAGE:
+            spans += words
+        rest.append((article, without(source, spans)))
+    if rest == cited:
+        return True
+    evidence = _evidence(rest)
+    if not reports and outside == text:
+        return all(holds(said, evidence) for _, holds in _CHECKS)
+    if not own:
+        return bool(evidence.facts.speech or unasserted(text))
+    return _covered(own, {*evidence.facts.terms}) >= MIN_COVERAGE
+
+
+def _publishers(articles: Iterable[Article]) -> set[str]:
+    """Terms of who speaks when an article does."""
+    return {*_THE_ARTICLE, *(term for article in articles for term in terms(article.publisher or ""))}
+
+
 # --- the other words
 
 
 def _coverage(said: Facts, evidence: _Evidence) -> float:
-    return _covered(said, _known_terms(said, evidence))
+    return _covered(said.terms, _known_terms(said, evidence))
 
 
-def _covered(said: Facts, known: set[str]) -> float:
-    return _covered_terms(said.terms, known)
-
-
-def _covered_terms(own: Sequence[str], known: set[str]) -> float:
+def _covered(own: Sequence[str], known: Set[str]) -> float:
     found = sum(term in known or _known_word(term, known) for term in own)
     return found / len(own) if own else 1.0
 
 
 def _words_found(said: Facts, evidence: _Evidence) -> bool:
-    known = _known_terms(said, evidence)
-    return _coverage(said, evidence) >= MIN_COVERAGE and all(
-        _covered_terms(clause, known) >= MIN_CLAUSE for clause in said.clauses if len(clause) >= CLAUSE_FROM
+    """Whether the sources and what is written around them have most words, and the sources themselves enough of them.
+
+    What stands around may name what a sentence speaks of; what is said of it has to stand in the sentence.
+    """
+    known, own = _known_terms(said, evidence), {*evidence.facts.terms}
+    lent = _lent_names(said, evidence)
+    rest = [term for term in said.terms if term in own or term not in lent]
+    clauses = [clause for clause in said.clauses if len(clause) >= CLAUSE_FROM]
+    return (
+        _covered(said.terms, known) >= MIN_COVERAGE
+        and len(rest) >= MIN_TOLD * len(said.terms)
+        and _covered(rest, own) >= MIN_OWN
+        and all(_covered(clause, known) >= MIN_CLAUSE for clause in clauses)
+        and all(_covered([term for term in clause if term in rest], own) >= MIN_CLAUSE for clause in clauses)
     )
 
 
 def _known_terms(said: Facts, evidence: _Evidence) -> set[str]:
     """The terms of the sources and what is written around them; names were found by their own check."""
-    publishers = (term for article in evidence.articles for term in terms(article.publisher or ""))
-    names = (term for name in said.names for word in _sure(name) for term in terms(word))
-    return {*evidence.facts.terms, *evidence.context.terms, *publishers, *names}
+    return {*evidence.facts.terms, *evidence.context.terms, *_lent_names(said, evidence)}
+
+
+def _lent_names(said: Facts, evidence: _Evidence) -> set[str]:
+    """The terms of the statement's names, and of the publisher where it speaks."""
+    speakers = {term for speech in said.speech for term in speech.speaker}
+    return (speakers & _publishers(evidence.articles)) | {
+        term for name in said.names for word in _sure(name) for term in terms(word)
+    }
 
 
 _CHECKS: tuple[tuple[Check, Callable[[Facts, _Evidence], bool]], ...] = (

@@ -32,6 +32,21 @@ MAX_TEXT = 64 * 1024
 """Code points of a reply."""
 MAX_WIRE = 2 * 1024 * 1024
 """Bytes of a reply with all that surrounds its text: an event a token, some hundred bytes each."""
+_REFUSALS = {
+    400: "it refused the request, which may be too long for it",
+    401: "it did not accept the key",
+    402: "its account has no credit left",
+    403: "it did not accept the key",
+    404: "it has no such model, or the address is not that of its API",
+    413: "the request was too long for it",
+    422: "it refused the request",
+    429: "it takes no more requests at the moment, or its account has no credit left",
+}
+_LEFT_OUT = {1: "temperature and max_tokens", 2: "response_format or a limit of tokens"}
+_CUT = {
+    "length": "its reply reached llm.max_tokens, or the end of its context, too early",
+    "content_filter": "a filter of its provider ended its reply",
+}
 _POLL_SECONDS = 0.1
 _MAX_KEY_BYTES = 8192
 
@@ -95,8 +110,8 @@ class LanguageModel:
             httpx2.create_ssl_context(trust_env=False) if settings.base_url.startswith("https:") else False
         )
         self._places = threading.BoundedSemaphore(settings.max_concurrent)
-        self._plain = False
-        """Whether the server has refused what is not in every server, and accepted a request without it."""
+        self._form: int | None = None
+        """Number of the first form of a request that the server accepted: earlier ones are not tried again."""
 
     def complete(
         self,
@@ -127,27 +142,30 @@ class LanguageModel:
         import httpx2
 
         plain: dict[str, Any] = {"model": self.name, "messages": list(messages), "stream": True}
-        full = {
-            **plain,
-            "temperature": 0,
-            "max_tokens": self.settings.max_tokens,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": schema},
-            },
-        }
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+        bodies = (
+            {**plain, "temperature": 0, "max_tokens": self.settings.max_tokens, "response_format": form},
+            # What OpenAI's models that reason take instead; they refuse the two fields above.
+            {**plain, "max_completion_tokens": self.settings.max_tokens, "response_format": form},
+            plain,
+        )
         limits = httpx2.Timeout(None, connect=self.settings.connect_seconds)  # the deadline bounds the rest
         async with httpx2.AsyncClient(
             headers=self._headers, timeout=limits, trust_env=False, follow_redirects=False, verify=self._trusted
         ) as client:
-            for body in [plain] if self._plain else [full, plain]:
+            for number, body in [*enumerate(bodies)][self._form or 0 :]:
                 async with client.stream("POST", self._address, json=body) as response:
-                    if response.status_code in (400, 422) and body is full:
+                    status = response.status_code
+                    if status in (400, 422) and body is not plain:
                         continue
-                    if response.status_code != 200:
-                        _log.warning("the language model failed: status %d", response.status_code)
-                        raise LanguageModelError(f"it answered with status {response.status_code}")
-                    self._plain = body is plain
+                    if status != 200:
+                        _log.warning("the language model failed: status %d", status)
+                        raise LanguageModelError(f"{_REFUSALS.get(status, 'it failed')} (status {status})")
+                    # Kept from then on: a later refusal is about that request, such as one that is too long.
+                    if self._form is None:
+                        self._form = number
+                        if number:
+                            _log.warning("the language model refuses %s: asked without", _LEFT_OUT[number])
                     async for text in _texts(response):
                         on_text(text)
                     return
@@ -192,26 +210,31 @@ async def _texts(response: httpx2.Response) -> AsyncIterator[str]:
     """The text of a reply, piece by piece from a stream of events, or whole. Raises `LanguageModelError`."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise LanguageModelError("its reply was compressed, which was not asked for")
-    streamed = "text/event-stream" in response.headers.get("content-type", "").lower()
-    total, whole = 0, ""
+    total = 0
+    async for event, name in _events(response):
+        text, cut = _content(event, name)
+        total += len(text)
+        if total > MAX_TEXT:
+            raise LanguageModelError("its reply was too long")
+        if text:
+            yield text
+        if cut:
+            raise LanguageModelError(cut)
+
+
+async def _events(response: httpx2.Response) -> AsyncIterator[tuple[Any, str]]:
+    """The chunks of a stream, or the whole reply, each with the name of what holds its text. Raises as `_texts`."""
+    streamed, whole = "text/event-stream" in response.headers.get("content-type", "").lower(), ""
     async for line in _lines(response):
         if not streamed:
             whole += line + "\n"
-            continue
-        if line == "data: [DONE]":
-            return
-        if line.startswith("data:"):
-            text = _content(_parse(line[len("data:") :]), "delta")
-            total += len(text)
-            if total > MAX_TEXT:
-                raise LanguageModelError("its reply was too long")
-            if text:
-                yield text
+        elif line.startswith("data:"):
+            data = line[len("data:") :].strip()
+            if data == "[DONE]":
+                return
+            yield _parse(data), "delta"
     if not streamed:
-        text = _content(_parse(whole), "message")
-        if len(text) > MAX_TEXT:
-            raise LanguageModelError("its reply was too long")
-        yield text
+        yield _parse(whole), "message"
 
 
 async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
@@ -239,12 +262,13 @@ def _parse(text: str) -> Any:
         raise LanguageModelError("its reply was not in the form of the API") from None
 
 
-def _content(event: Any, name: str) -> str:
-    """The text of a chunk ("delta") or of a whole reply ("message"); empty where it has none."""
+def _content(event: Any, name: str) -> tuple[str, str | None]:
+    """The text of a chunk ("delta") or of a whole reply ("message"), empty where it has none, and what cut it off."""
     if not isinstance(event, dict) or event.get("error"):
         raise LanguageModelError("it reported an error")
     choices = event.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     said = first.get(name) if isinstance(first, dict) else None
     content = said.get("content") if isinstance(said, dict) else None
-    return content if isinstance(content, str) else ""
+    reason = first.get("finish_reason") if isinstance(first, dict) else None
+    return content if isinstance(content, str) else "", _CUT.get(reason) if isinstance(reason, str) else None

@@ -240,9 +240,14 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
     return lambda asked: behaviours[min(asked.before, len(behaviours) - 1)](asked)
 
 
-def without_schema(behaviour: Behaviour) -> Behaviour:
-    """A server that refuses a request with a schema, as some do."""
-    return lambda asked: status("400 Bad Request")(asked) if "response_format" in asked.body else behaviour(asked)
+def without(*fields: str, behaviour: Behaviour, line: str = "400 Bad Request") -> Behaviour:
+    """A server that refuses a request with one of these fields, as some do."""
+    return lambda asked: status(line)(asked) if {*fields} & {*asked.body} else behaviour(asked)
+
+
+def ended(reason: str, *pieces: bytes) -> list[bytes]:
+    """A stream that says why it is over."""
+    return [*pieces, event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}), b"data: [DONE]\n\n"]
 
 
 def cut(text: str, n: int, ends: bytes | None, more: str) -> Iterator[bytes]:
@@ -304,6 +309,10 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
         "llm",
     ),
     "a byte order mark": (lambda a: Answered([b"\xef\xbb\xbf", *HONEST(a).pieces]), "llm"),
+    "events without spaces": (
+        lambda a: Answered([piece.replace(b"data: ", b"data:") for piece in HONEST(a).pieces]),
+        "llm",
+    ),
     "no end of the stream": (lambda a: Answered([*HONEST(a).pieces][:-1]), "llm"),
     "empty events and comments": (
         lambda a: Answered([b": ping\n\n", delta(""), delta(None), event({"choices": []}), *HONEST(a).pieces]),
@@ -311,7 +320,22 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Expected]] = {
     ),
     "more after the end": (lambda a: Answered([*HONEST(a).pieces, b"data: {\n\n"]), "llm"),
     "cookies": (lambda a: Answered(HONEST(a).pieces, headers={**EVENTS, "Set-Cookie": "a=b"}), "llm"),
-    "no schema here": (without_schema(HONEST), "llm"),
+    "no schema here": (without("response_format", behaviour=HONEST), "llm"),
+    "a model that reasons": (without("temperature", "max_tokens", behaviour=HONEST), "llm"),
+    "no field that is not known": (
+        without("response_format", "max_completion_tokens", behaviour=HONEST, line="422 Unprocessable"),
+        "llm",
+    ),
+    "the reason for its end, and no mark of it": (
+        lambda a: Answered(ended("stop", *[*HONEST(a).pieces][:-1])[:-1]),
+        "llm",
+    ),
+    "cut off after a statement": (lambda a: Answered(ended("length", *broken(ONE, None)(a).pieces)), "partial"),
+    "filtered after a statement": (
+        lambda a: Answered(ended("content_filter", *broken(ONE, None)(a).pieces)),
+        "partial",
+    ),
+    "cut off while it thinks": (lambda _: Answered(ended("length", delta(None, reasoning_content="Hm"))), "fallback"),
     "better the second time": (in_turn(lambda _: says("I do not know how."), HONEST), "llm"),
     "cited the second time": (in_turn(numbered(lambda _: []), HONEST), "llm"),
     "a key twice": (

@@ -184,12 +184,62 @@ def test_the_second_try_sees_the_first(opened: Open, stub: Hostile) -> None:
     assert stub.requests[0].body["response_format"]["json_schema"]["schema"]["required"] == ["items"]
 
 
-def test_a_server_without_schemas_is_asked_without_from_then_on(opened: Open, stub: Hostile) -> None:
-    stub.behave = BEHAVIOURS["no schema here"][0]
-    engine = opened()
+def fields(stub: Hostile) -> list[set[str]]:
+    """The fields of the requests besides those that every request has."""
+    return [{*asked.body} - {"model", "messages", "stream"} for asked in stub.requests]
+
+
+FULL = {"temperature", "max_tokens", "response_format"}
+REASONING = {"max_completion_tokens", "response_format"}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("as asked", [FULL, FULL]),
+        ("a model that reasons", [FULL, REASONING, REASONING]),
+        ("no schema here", [FULL, REASONING, set(), set()]),
+    ],
+)
+def test_what_a_server_refuses_is_left_out_from_then_on(
+    opened: Open, stub: Hostile, name: str, asked: list[set[str]]
+) -> None:
+    stub.behave = BEHAVIOURS[name][0]
+    engine = opened(max_tokens=77)
     for _ in range(2):
         assert engine.ask(QUESTION).answerer == "llm"
-    assert ["response_format" in asked.body for asked in stub.requests] == [True, False, False]
+    assert fields(stub) == asked
+    limits = [asked.body.get("max_tokens", asked.body.get("max_completion_tokens")) for asked in stub.requests]
+    assert limits == [77 if more else None for more in asked]
+
+
+def test_a_request_that_is_too_long_takes_nothing_from_the_next(opened: Open, stub: Hostile) -> None:
+    """vLLM counts `max_tokens` against its context: it refuses a long prompt with it, and takes it without."""
+    engine = opened()
+    engine.ask(QUESTION)
+    stub.behave = BEHAVIOURS["no schema here"][0]
+    assert engine.ask(QUESTION).answerer == "llm"
+    stub.behave = HONEST
+    engine.ask(QUESTION)
+    assert fields(stub) == [FULL, FULL, REASONING, set(), FULL]
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "requests"),
+    [
+        ("status 400 Bad Request", "it refused the request, which may be too long for it (status 400)", 3),
+        ("status 401 Unauthorized", "it did not accept the key (status 401)", 1),
+        ("status 404 Not Found", "it has no such model, or the address is not that of its API (status 404)", 1),
+        ("status 500 Error", "it failed (status 500)", 1),
+        ("cut off while it thinks", "its reply reached llm.max_tokens, or the end of its context, too early", 1),
+        ("a refusal of its own", "a filter of its provider ended its reply", 1),
+    ],
+)
+def test_a_fallback_says_what_to_look_at(opened: Open, stub: Hostile, name: str, told: str, requests: int) -> None:
+    stub.behave = BEHAVIOURS[name][0]
+    (note,) = opened().ask(QUESTION).notes
+    assert note.code == "llm_fallback" and note.message.endswith(f": {told}.")
+    assert len(stub.requests) == requests
 
 
 # On the way

@@ -34,7 +34,7 @@ OUTLETS_SHOWN = 30
 """Outlets that the operator's page names."""
 SOURCES_SHOWN = 5
 """Sources of an answer that are shown at once."""
-PROMINENT = ("outdated", "conflict", "llm_fallback", "llm_partial", "not_checked", "unsupported_dropped")
+PROMINENT = ("outdated", "conflict", "llm_fallback", "llm_partial", "llm_refused", "not_checked", "unsupported_dropped")
 """Codes of the notes that stand under an answer; the others are among its details."""
 MARK = 8
 """Hexadecimal digits of a quote's SHA-256 in the address of a citation."""

@@ -174,6 +174,13 @@ def test_a_fallback_is_told_on_the_page(opened: Open, stub: Hostile) -> None:
         assert f'<p class="note">{note.message}</p>' in client.get("/", params={"q": QUESTION}).text
 
 
+def test_a_refusal_of_the_model_is_told_on_the_page(opened: Open, stub: Hostile) -> None:
+    stub.behave = BEHAVIOURS["nothing to say"][0]
+    with TestClient(create_app(opened()), base_url="http://127.0.0.1") as client:
+        page = client.get("/", params={"q": QUESTION}).text
+    assert '<p class="note">The language model found no answer in the sentences that were found.</p>' in page
+
+
 def test_the_second_try_sees_the_first(opened: Open, stub: Hostile) -> None:
     stub.behave = lambda a: says("x" * 9000) if a.before == 0 else HONEST(a)
     answer = opened().ask(QUESTION)

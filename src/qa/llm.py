@@ -33,7 +33,7 @@ MAX_TEXT = 64 * 1024
 MAX_WIRE = 2 * 1024 * 1024
 """Bytes of a reply with all that surrounds its text: an event a token, some hundred bytes each."""
 _REFUSALS = {
-    400: "it refused the request, which may be too long for it",
+    400: "it refused the request, as one that is too long or for a model that it does not have",
     401: "it did not accept the key",
     402: "its account has no credit left",
     403: "it did not accept the key",

@@ -234,7 +234,11 @@ def test_a_request_that_is_too_long_takes_nothing_from_the_next(opened: Open, st
 @pytest.mark.parametrize(
     ("name", "told", "requests"),
     [
-        ("status 400 Bad Request", "it refused the request, which may be too long for it (status 400)", 3),
+        (
+            "status 400 Bad Request",
+            "it refused the request, as one that is too long or for a model that it does not have (status 400)",
+            3,
+        ),
         ("status 401 Unauthorized", "it did not accept the key (status 401)", 1),
         ("status 404 Not Found", "it has no such model, or the address is not that of its API (status 404)", 1),
         ("status 500 Error", "it failed (status 500)", 1),

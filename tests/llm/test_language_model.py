@@ -221,7 +221,7 @@ def test_what_a_server_refuses_is_left_out_from_then_on(
 
 
 def test_a_request_that_is_too_long_takes_nothing_from_the_next(opened: Open, stub: Hostile) -> None:
-    """vLLM counts `max_tokens` against its context: it refuses a long prompt with it, and takes it without."""
+    """vLLM 0.20 counts `max_tokens` against its context: it refuses a long prompt with it, and takes it without."""
     engine = opened()
     engine.ask(QUESTION)
     stub.behave = BEHAVIOURS["no schema here"][0]

@@ -128,6 +128,7 @@ def test_the_asker_chooses_what_writes(indexed: Path, monkeypatch: pytest.Monkey
         stub.behave = HONEST
         monkeypatch.setenv("QA_LLM__BASE_URL", stub.address)
         monkeypatch.setenv("QA_LLM__MODEL", "stub")
+        monkeypatch.setenv("QA_LLM__MIN_CONFIDENCE", "0")
         for how, writes in (("auto", "llm"), ("llm", "llm"), ("extractive", "extractive")):
             answer = json.loads(call("ask", QUESTION, "--answerer", how, "--json").out)
             assert answer["engine"]["answerer"] == writes

@@ -83,6 +83,10 @@ class Hostile:
         self.called: list[str] = []
         """What came to the other server."""
 
+    def settings(self, **changed: object) -> dict[str, object]:
+        """The section `llm` of settings that ask it, from the confidence at which the tests' articles are quoted."""
+        return {"base_url": self.address, "model": "stub", "api_key": KEY, "min_confidence": 0.15, **changed}
+
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True

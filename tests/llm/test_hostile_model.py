@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from llm.hostile import BEHAVIOURS, KEY, Hostile, hostile
+from llm.hostile import BEHAVIOURS, Hostile, hostile
 from llm.safety import check_reply, codes
 from qa.engine import Engine
 from qa.server import create_app
@@ -27,7 +27,7 @@ def stub() -> Iterator[Hostile]:
 
 @pytest.fixture(scope="module")
 def client(stub: Hostile, engine: Engine) -> Iterator[TestClient]:
-    llm = {"base_url": stub.address, "model": "stub", "api_key": KEY, "timeout_seconds": TIMEOUT, "max_concurrent": 4}
+    llm = stub.settings(timeout_seconds=TIMEOUT, max_concurrent=4)
     settings = engine.settings.model_copy(update={"llm": engine.settings.llm.model_validate(llm)})
     # Longer than the model's time: an answer that comes too late is a 504.
     settings = settings.model_copy(

@@ -60,7 +60,7 @@ def opened(stub: Hostile, engine: Engine) -> Iterator[Open]:
     def open_engine(answerer: str = "auto", quotes_from: float | None = None, **llm: object) -> Engine:
         before = engine.settings
         least = before.answers.min_confidence if quotes_from is None else quotes_from
-        given = {"base_url": stub.address, "model": "stub", "api_key": KEY, "timeout_seconds": 5, **llm}
+        given = stub.settings(**{"timeout_seconds": 5, **llm})
         answers = before.answers.model_copy(update={"answerer": answerer, "min_confidence": least})
         settings = before.model_copy(update={"llm": type(before.llm).model_validate(given), "answers": answers})
         engines.append(Engine.open(settings))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from llm.hostile import KEY, Asked, Hostile, hostile, items, says
+from llm.hostile import Asked, Hostile, hostile, items, says
 from llm.orders import CLAIMS, FORMS, MISSED, YOUNGER, sentence
 from llm.safety import check_reply
 from qa.embedders import load_embedder
@@ -60,7 +60,7 @@ def client(
         for n, form in enumerate(ALL)
     ]
     (folder / "corpus" / "all.jsonl").write_text("".join(json.dumps(article) + "\n" for article in articles))
-    settings = make_settings(folder, llm={"base_url": stub.address, "model": "stub", "api_key": KEY})
+    settings = make_settings(folder, llm=stub.settings())
     assert build_index(settings, load_embedder(settings.embedding, settings.paths.cache, prepare=True))
     engine = Engine.open(settings)
     assert engine.status().articles == len(ALL)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from llm.hostile import EVIL, KEY, NOBODY, Asked, Behaviour, Hostile, hostile, items, says
+from llm.hostile import EVIL, NOBODY, Asked, Behaviour, Hostile, hostile, items, says
 from llm.safety import check_reply, codes
 from qa.answerers.llm import make_prompt
 from qa.embedders import load_embedder
@@ -89,7 +89,7 @@ def client(
     folder = tmp_path_factory.mktemp("poisoned")
     (folder / "corpus").mkdir()
     (folder / "corpus" / "all.jsonl").write_text("".join(json.dumps(article) + "\n" for article in ARTICLES))
-    settings = make_settings(folder, llm={"base_url": stub.address, "model": "stub", "api_key": KEY})
+    settings = make_settings(folder, llm=stub.settings())
     report = build_index(settings, load_embedder(settings.embedding, settings.paths.cache, prepare=True))
     assert report is not None
     engine = Engine.open(settings)

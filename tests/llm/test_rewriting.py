@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 from llm.hostile import (
     EVIL,
     HONEST,
-    KEY,
     NOBODY,
     RESET,
     Answered,
@@ -137,7 +136,7 @@ def stub() -> Iterator[Hostile]:
 @pytest.fixture(scope="module")
 def given_settings(stub: Hostile, engine: Engine) -> Callable[..., Settings]:
     def make(**changed: object) -> Settings:
-        llm = {"base_url": stub.address, "model": "stub", "api_key": KEY, "timeout_seconds": TIMEOUT, **changed}
+        llm = stub.settings(**{"timeout_seconds": TIMEOUT, **changed})
         return engine.settings.model_copy(update={"llm": engine.settings.llm.model_validate(llm)})
 
     return make

@@ -143,12 +143,19 @@ class _Evidence:
     years: frozenset[int]
 
 
-def check_support(statement: Statement, articles: Mapping[str, Article]) -> Support:
-    """Check one statement against the stored text of its sources, `articles` by id. Never raises.
+def check_support(
+    statement: Statement,
+    articles: Mapping[str, Article],
+    *,
+    entails: Callable[[str, str], float] | None = None,
+    min_entailment: float = 0.5,
+) -> Support:
+    """Check one statement against the stored text of its sources, `articles` by id. Raises nothing of its own.
 
     The text is taken from the article by offset, not from the sentence that the answerer handed back. The score is the
     share of the statement's content terms that the sources have: 1 for one that repeats them, 0 for what is not
-    supported.
+    supported. With `entails`, which gives the probability that a text says a statement, what the rules let pass and
+    does not repeat its sources needs `min_entailment` of it, which is then the score.
     """
     cited = [
         (articles[source.article_id], articles[source.article_id].text[source.start : source.end])
@@ -173,7 +180,15 @@ def check_support(statement: Statement, articles: Mapping[str, Article]) -> Supp
             return Support("unsupported", 0.0, check)
     if not _is_asserted(statement.text, said, read):
         return Support("unsupported", 0.0, "attribution")
-    return Support("supported", _coverage(said, evidence))
+    if entails is None:
+        return Support("supported", _coverage(said, evidence))
+    probability = entails(" ".join(texts), statement.text)
+    # Whatever is no number passes no comparison.
+    return (
+        Support("supported", probability)
+        if probability >= min_entailment
+        else Support("unsupported", 0.0, "entailment")
+    )
 
 
 def _plain(text: str) -> str:

@@ -45,13 +45,13 @@ class CrossEncoderEntailment:
         self._place = self._find_entailment()
         self._remembered = lru_cache(REMEMBERED)(self._probability)
 
-    def __call__(self, premise: str, statement: str) -> float:
-        """Return a probability; 0 for a pair that the model cannot read to its end, or where it fails. Never raises."""
+    def __call__(self, premise: str, statement: str) -> float | None:
+        """Return a probability; None for a pair that the model cannot read to its end, or where it fails."""
         try:
             return self._remembered(premise, statement)
         except Exception:  # noqa: BLE001 - whatever torch can raise: nothing may pass because of it
             _log.exception("support.cross_encoder failed, so a statement is left out")
-            return 0.0
+            return None
 
     def _find_entailment(self) -> int | None:
         labels = [label.casefold() for label in self._model.labels]
@@ -64,13 +64,13 @@ class CrossEncoderEntailment:
             )
         return labels.index("entailment")
 
-    def _probability(self, premise: str, statement: str) -> float:
+    def _probability(self, premise: str, statement: str) -> float | None:
         """Sigmoid of the one logit, or softmax over the labels at "entailment". Raises where that is no number."""
         if len(premise) + len(statement) > MOST_READ:
-            return 0.0
+            return None
         pair = readable_start(premise, MOST_READ), readable_start(statement, MOST_READ)
         if not self._model.fits(*pair):
-            return 0.0
+            return None
         logits = self._model.logits([pair])[0].astype(np.float64)
         if self._place is None:
             # The softmax over a logit and 0 is its sigmoid.

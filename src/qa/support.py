@@ -147,15 +147,15 @@ def check_support(
     statement: Statement,
     articles: Mapping[str, Article],
     *,
-    entails: Callable[[str, str], float] | None = None,
+    entails: Callable[[str, str], float | None] | None = None,
     min_entailment: float = 0.5,
 ) -> Support:
     """Check one statement against the stored text of its sources, `articles` by id. Raises nothing of its own.
 
     The text is taken from the article by offset, not from the sentence that the answerer handed back. The score is the
     share of the statement's content terms that the sources have: 1 for one that repeats them, 0 for what is not
-    supported. With `entails`, which gives the probability that a text says a statement, what the rules let pass and
-    does not repeat its sources needs `min_entailment` of it, which is then the score.
+    supported. With `entails`, which gives the probability that a text says a statement (None: it cannot tell), what
+    the rules let pass and does not repeat its sources needs `min_entailment` at least, and that is then its score.
     """
     cited = [
         (articles[source.article_id], articles[source.article_id].text[source.start : source.end])
@@ -183,12 +183,9 @@ def check_support(
     if entails is None:
         return Support("supported", _coverage(said, evidence))
     probability = entails(" ".join(texts), statement.text)
-    # Whatever is no number passes no comparison.
-    return (
-        Support("supported", probability)
-        if probability >= min_entailment
-        else Support("unsupported", 0.0, "entailment")
-    )
+    if probability is None or probability < min_entailment:
+        return Support("unsupported", 0.0, "entailment")
+    return Support("supported", probability)
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,8 +109,8 @@ def load(name: str, least: float = 0.5) -> SupportCheck:
     return load_support_check(SupportSettings(cross_encoder=name, min_entailment=least))
 
 
-def check(how: SupportCheck, statement: str, *sources: str, language: str = "en") -> Support:
-    article = Article("a", "", " ".join(sources), language=language)
+def check(how: SupportCheck, statement: str, *sources: str, language: str = "en", publisher: str = "") -> Support:
+    article = Article("a", "", " ".join(sources), publisher=publisher, language=language)
     cited, start = [], 0
     for index, source in enumerate(sources):
         cited.append(Sentence("a", index, start, start + len(source), source))
@@ -200,6 +201,19 @@ def test_the_premise_is_all_cited_sentences_as_they_are_stored(model: str) -> No
     assert check(how, "Kovac opened the dam on Monday.", SAYS, f"It {REFUSED} rained.").failed == "entailment"
     lying = Sentence("a", 0, 0, len(SAYS), f"{REFUSED} nothing")
     assert how(Statement(KEPT, (lying,)), {"a": Article("a", "", SAYS)}).label == "supported"
+
+
+def test_an_outlet_stands_before_its_sentences_where_the_statement_names_it() -> None:
+    premises: list[str] = []
+
+    def entails(premise: str, _: str) -> float:
+        premises.append(premise)
+        return 1.0
+
+    for statement in (KEPT, "According to the Gazette, on Monday Kovac opened the old dam."):
+        found = check(partial(check_support, entails=entails), statement, SAYS, "It rained.", publisher="Gazette")
+        assert found == Support("supported", 1.0)
+    assert premises == [f"{SAYS} It rained.", f"Gazette: {SAYS} Gazette: It rained."]
 
 
 # What does not fit, what fails

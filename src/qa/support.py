@@ -182,7 +182,7 @@ def check_support(
         return Support("unsupported", 0.0, "attribution")
     if entails is None:
         return Support("supported", _coverage(said, evidence))
-    probability = entails(" ".join(texts), statement.text)
+    probability = entails(_premise(statement, cited), statement.text)
     if probability is None or probability < min_entailment:
         return Support("unsupported", 0.0, "entailment")
     return Support("supported", probability)
@@ -191,6 +191,13 @@ def check_support(
 def _plain(text: str) -> str:
     """A text with white space and the forms of quotes and dashes made equal."""
     return " ".join(text.translate(_QUOTES).split())
+
+
+def _premise(statement: Statement, cited: Iterable[tuple[Article, str]]) -> str:
+    """The cited sentences in a row; before those of an outlet that the statement names, its name."""
+    said = statement.text.casefold()
+    named = ((article.publisher or "", text) for article, text in cited)
+    return " ".join(f"{name}: {text}" if name and name.casefold() in said else text for name, text in named)
 
 
 def _is_english(article: Article) -> bool:

@@ -198,9 +198,12 @@ def _split(identity: str, text: str) -> tuple[Article, tuple[Sentence, ...]]:
 
 
 def evaluate_support(request: Request) -> Evaluated:
-    """Check every statement. What has several passes when all of them do."""
-    judged = load_judged(request)
+    """Check every statement as the settings say. What has several passes when all of them do.
+
+    Raises `ModelError` for a cross-encoder that cannot be used, and as `load_judged` does.
+    """
     check = load_support_check(request.settings.support)
+    judged = load_judged(request)
     scored: dict[str, Scores] = {}
     timings = []
     for number, one in enumerate(judged, start=1):

@@ -26,9 +26,13 @@ class CrossEncoderModel:
         source = find_model(name)
         self.name = source.name
         self._lock = threading.Lock()
-        for logger in ("sentence_transformers", "transformers"):
-            logging.getLogger(logger).setLevel(logging.ERROR)
+        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
         from sentence_transformers import CrossEncoder
+        from transformers.utils import logging as transformers_logging
+
+        # Its own level is set when it is imported; a bar and a report are no place for an error of one line.
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
         try:
             self._model: Any = CrossEncoder(str(source.folder), local_files_only=True, trust_remote_code=False)

@@ -17,7 +17,7 @@ LEVELS: list[set[str]] = [
     {"lexical", "storage"},
     {"chunks", "catalog", "facts", "assertions", "followups"},
     {"support", "scorers", "suggestions"},
-    {"citations", "answerers"},
+    {"citations", "answerers", "entailment"},
     {"snapshot", "rewriting"},
     {"index", "retrieval"},
     {"engine"},

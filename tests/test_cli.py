@@ -294,9 +294,17 @@ def test_without_an_index_it_says_what_to_run(home: Path, verb: list[str]) -> No
     refused(call(*verb), 4, "no index in index yet", "run `qa index`")
 
 
-def test_a_scorer_that_is_not_there_is_named(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QA_ANSWERS__SCORER", "no-such-scorer")
-    refused(call("ask", QUESTION), 4, "no model 'no-such-scorer'", "`hf download no-such-scorer`")
+@pytest.mark.parametrize("setting", ["QA_ANSWERS__SCORER", "QA_SUPPORT__CROSS_ENCODER"])
+def test_a_model_that_is_not_there_is_named(indexed: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv(setting, "no-such-model")
+    refused(call("ask", QUESTION), 4, "no model 'no-such-model'", "`hf download no-such-model`")
+
+
+def test_a_support_check_that_cannot_be_measured_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QA_SUPPORT__CROSS_ENCODER", "all-MiniLM-L6-v2")
+    refused(
+        call("eval", "support"), 4, "support.cross_encoder: all-MiniLM-L6-v2 was saved as BertModel", "name a cross"
+    )
 
 
 def test_an_error_is_told_once_also_where_warnings_are_logged(home: Path) -> None:

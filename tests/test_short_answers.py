@@ -29,6 +29,7 @@ from qa.resources import web_folder
 from qa.scorers import SHIPPED
 from qa.server import create_app
 from qa.settings import ServerSettings, Settings
+from qa.support import check_support
 from qa.types import Answer, Article, Chunk, Passage, Sentence, ShortAnswer, Statement
 from test_pages import Page, show
 from test_server import check_answer
@@ -128,7 +129,7 @@ def passage_of(*sentences: str) -> Passage:
 
 def answer_of(passage: Passage, short: ShortAnswer | None) -> Answer:
     """An answer of all sentences of a passage."""
-    cited = cite([Statement(sentence.text, (sentence,)) for sentence in passage.sentences], [passage])
+    cited = cite([Statement(sentence.text, (sentence,)) for sentence in passage.sentences], [passage], check_support)
     return Answer(
         question="Which?",
         status="answered",
@@ -205,7 +206,7 @@ def test_without_a_short_answer_nothing_is_emphasised() -> None:
 
 def test_a_short_answer_of_a_sentence_that_is_not_cited_is_left_out() -> None:
     passage = passage_of("It began.", "They flew nine metres.")
-    cited = cite([Statement("It began.", (passage.sentences[0],))], [passage])
+    cited = cite([Statement("It began.", (passage.sentences[0],))], [passage], check_support)
     assert cited_short_answer(ShortAnswer(passage.sentences[1], 20, 24), cited) is None
     assert cited_short_answer(None, cited) is None
 
@@ -213,7 +214,7 @@ def test_a_short_answer_of_a_sentence_that_is_not_cited_is_left_out() -> None:
 def test_what_is_no_part_of_the_citation_raises() -> None:
     passage = passage_of("It began.", "They flew nine metres.", "It ended.")
     second = passage.sentences[1]
-    cited = cite([Statement(second.text, (second,))], [passage])
+    cited = cite([Statement(second.text, (second,))], [passage], check_support)
     whole = ShortAnswer(second, second.start, second.end)
     assert cited_short_answer(whole, cited) == whole
     forged = replace(second, text="They flew five metres.")

@@ -312,7 +312,7 @@ def test_a_citation_is_as_strong_as_the_weakest_statement_that_carries_it() -> N
     passage = Passage(Chunk(1, "a", 0, 1, 0, len(text), 9), article, (source,), 1.0)
     said = [text, "Kovac opened the old dam: Kovac opened it on Monday.", "Marin opened the dam."]
     for order in (said, [said[1], said[2], said[0]]):
-        cited = cite([Statement(one, (source,)) for one in order], [passage])
+        cited = cite([Statement(one, (source,)) for one in order], [passage], check_support)
         assert [statement.text for statement in cited.statements] == [one for one in order if one != said[2]]
         assert cited.dropped == 1
         assert cited.citations[0].support == Support("supported", 5 / 6)
@@ -322,7 +322,7 @@ def test_what_could_not_be_checked_stays_and_says_so() -> None:
     text = "Der Damm wurde am Montag nach langen Arbeiten wieder geöffnet."
     article, source = Article("a", "", text, language="de"), Sentence("a", 0, 0, len(text), text)
     passage = Passage(Chunk(1, "a", 0, 1, 0, len(text), 9), article, (source,), 1.0)
-    cited = cite([Statement(one, (source,)) for one in (text, "Der Damm öffnete wieder.")], [passage])
+    cited = cite([Statement(one, (source,)) for one in (text, "Der Damm öffnete wieder.")], [passage], check_support)
     assert (len(cited.statements), cited.dropped) == (2, 0)
     assert cited.citations[0].support == Support("not_checked", 0.0)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qa.errors import CitationError
-from qa.support import check_support
+from qa.protocols import SupportCheck
 from qa.types import Article, Citation, Passage, Sentence, ShortAnswer, Statement, Support
 
 __all__ = ["Cited", "cite", "cited_short_answer"]
@@ -26,7 +26,7 @@ class Cited:
     dropped: int
 
 
-def cite(statements: Sequence[Statement], passages: Sequence[Passage]) -> Cited:
+def cite(statements: Sequence[Statement], passages: Sequence[Passage], check: SupportCheck) -> Cited:
     """Check each statement, drop what fails, number the sources of the rest.
 
     What could not be checked stays and says so: a citation has the support of the weakest statement that carries it.
@@ -42,7 +42,7 @@ def cite(statements: Sequence[Statement], passages: Sequence[Passage]) -> Cited:
     dropped = 0
     for statement in statements:
         _require_retrieved(statement, retrieved)
-        support = check_support(statement, articles)
+        support = check(statement, articles)
         if support.label == "unsupported":
             dropped += 1
             continue

@@ -21,6 +21,7 @@ from qa.answerers import load_answerers
 from qa.catalog import iso_day
 from qa.citations import cite, cited_short_answer
 from qa.embedders import load_embedder
+from qa.entailment import load_support_check
 from qa.errors import (
     CitationError,
     IndexMissing,
@@ -32,7 +33,7 @@ from qa.errors import (
 )
 from qa.followups import standalone
 from qa.llm import load_language_model
-from qa.protocols import Answerer, Embedder, Listener, Scorer
+from qa.protocols import Answerer, Embedder, Listener, Scorer, SupportCheck
 from qa.retrieval import Retriever
 from qa.rewriting import Rewriter
 from qa.scorers import load_scorer
@@ -121,11 +122,17 @@ class _Live:
     """A snapshot with what searches it, closed when it is retired and the last question that pinned it is done."""
 
     def __init__(
-        self, snapshot: Snapshot, retriever: Retriever, answerers: dict[str, Answerer], rewriter: Rewriter | None
+        self,
+        snapshot: Snapshot,
+        retriever: Retriever,
+        answerers: dict[str, Answerer],
+        check: SupportCheck,
+        rewriter: Rewriter | None,
     ) -> None:
         self.snapshot = snapshot
         self.retriever = retriever
         self.answerers = answerers
+        self.check = check
         self.rewriter = rewriter
         self.tried: Future[tuple[str, ...]] | None = None
         """Questions to begin with, once someone needs them."""
@@ -155,6 +162,7 @@ class Engine:
         self.settings = settings
         self._embedder = embedder
         self._scorer: Scorer | None = None
+        self._check: SupportCheck | None = None
         self._model = load_language_model(settings)
         self._folder = open_folder(settings)
         self._live: _Live | None = None
@@ -224,10 +232,11 @@ class Engine:
             answering = time.perf_counter()
             listen(Progress("ranking", len(found.passages), passages=found.passages))
             most = max_sentences or self.settings.answers.max_sentences
-            draft = live.answerers[writer].answer(asked, found.passages, most, _with_citations(listen, found.passages))
+            tell = _with_citations(listen, found.passages, live.check)
+            draft = live.answerers[writer].answer(asked, found.passages, most, tell)
             checking = time.perf_counter()
             listen(Progress("checking", len(draft.statements)))
-            cited = cite(draft.statements, found.passages)
+            cited = cite(draft.statements, found.passages, live.check)
             done = time.perf_counter()
             timings = {
                 **stages,
@@ -390,6 +399,8 @@ class Engine:
                 self._embedder = load_embedder(self.settings.embedding, self.settings.paths.cache, prepare=False)
             if self._scorer is None:
                 self._scorer = load_scorer(self.settings.answers.scorer)
+            if self._check is None:
+                self._check = load_support_check(self.settings.support)
             snapshot = Snapshot.open(generation, self._embedder)
         except BaseException:
             generation.close()
@@ -398,14 +409,14 @@ class Engine:
             snapshot.catalog, snapshot.store, snapshot.lexical, self._embedder, self.settings.retrieval
         )
         answerers = load_answerers(
-            self.settings.answers, self._embedder, snapshot.lexical.idf, self._scorer, self._model
+            self.settings.answers, self._embedder, snapshot.lexical.idf, self._scorer, self._model, self._check
         )
         rewriter = (
             Rewriter(self._model, load_prompt_tokens(None, self._embedder))
             if self._model and self.settings.llm.rewrite_follow_ups
             else None
         )
-        return _Live(snapshot, retriever, answerers, rewriter)
+        return _Live(snapshot, retriever, answerers, self._check, rewriter)
 
     def _writer(self, asked: str) -> str:
         """The answerer that the asker or else the settings name. Raises `LanguageModelError`."""
@@ -441,7 +452,7 @@ def check_question(question: str) -> str:
     return cleaned
 
 
-def _with_citations(listen: Listener, passages: tuple[Passage, ...]) -> Listener:
+def _with_citations(listen: Listener, passages: tuple[Passage, ...], check: SupportCheck) -> Listener:
     """Add its citations to each statement that an answerer reports."""
     written: list[Statement] = []
 
@@ -450,7 +461,7 @@ def _with_citations(listen: Listener, passages: tuple[Passage, ...]) -> Listener
             listen(report)
             return
         written.append(report.statement)
-        cited = cite(written, passages)
+        cited = cite(written, passages, check)
         if len(cited.statements) < len(written):
             raise CitationError(f"reported a statement that is not supported: {report.statement.text[:80]!r}")
         index = len(written) - 1

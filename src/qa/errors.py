@@ -3,7 +3,7 @@
     QAError                 a message for the user: the offending value and the way out
     ├── SettingsError       a setting is unknown or out of range: fix the named key
     ├── ReaderError         one file or record cannot be read: the build goes on without it
-    ├── ModelError          the embedding model or the scorer cannot be loaded or made
+    ├── ModelError          the embedding model, scorer or cross-encoder cannot be loaded or made
     ├── LanguageModelError  no language model is set, or the one that is cannot be used now
     ├── StoreError          a vector store was given or holds something impossible
     ├── StorageError        a file operation under index/ failed (disk full, permission, I/O)
@@ -67,7 +67,7 @@ class ReaderError(QAError):
 
 
 class ModelError(QAError):
-    """The embedding model or the scorer cannot be found, verified, loaded or made."""
+    """A model for embedding, scoring or the support check cannot be found, verified, loaded or made."""
 
     exit_code = 4
 

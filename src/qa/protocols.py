@@ -7,14 +7,14 @@ factory, a line in the contract test's parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa.errors import ReaderError
-from qa.types import Article, Begun, Draft, Hit, Passage, Progress, SentenceScore, Written
+from qa.types import Article, Begun, Draft, Hit, Passage, Progress, SentenceScore, Statement, Support, Written
 
 __all__ = [
     "Answerer",
@@ -26,6 +26,7 @@ __all__ = [
     "IdArray",
     "Listener",
     "Scorer",
+    "SupportCheck",
     "TokenCounter",
     "VectorStore",
 ]
@@ -34,6 +35,8 @@ FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
 Listener = Callable[[Begun | Progress | Written], None]
 """Told how an answer comes along; it raises `Stopped` to end the work."""
+SupportCheck = Callable[[Statement, Mapping[str, Article]], Support]
+"""Says whether the cited sentences say a statement, by the stored text of the articles, by id. Never raises."""
 
 
 class ArticleReader(Protocol):

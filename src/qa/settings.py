@@ -30,6 +30,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StoreSettings",
+    "SupportSettings",
     "load_settings",
     "setting_keys",
 ]
@@ -129,6 +130,19 @@ class AnswersSettings(_Section):
     )
 
 
+class SupportSettings(_Section):
+    """The check that the cited sentences say a statement in other words; without a cross-encoder, rules alone."""
+
+    cross_encoder: str = Field(
+        "",
+        description="A sentence-transformers cross-encoder on this machine, by name or folder, that judges what the "
+        "rules let pass: one that gives one score, or labels with `entailment` among them.",
+    )
+    min_entailment: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5, description="Below this probability of the cross-encoder a statement is left out."
+    )
+
+
 class LLMSettings(_Section):
     """A language model behind an OpenAI-compatible API; without `base_url` and `model` nothing is sent anywhere."""
 
@@ -221,6 +235,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     answers: AnswersSettings = AnswersSettings()
+    support: SupportSettings = SupportSettings()
     llm: LLMSettings = LLMSettings()
     server: ServerSettings = ServerSettings()
 

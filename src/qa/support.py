@@ -143,12 +143,19 @@ class _Evidence:
     years: frozenset[int]
 
 
-def check_support(statement: Statement, articles: Mapping[str, Article]) -> Support:
-    """Check one statement against the stored text of its sources, `articles` by id. Never raises.
+def check_support(
+    statement: Statement,
+    articles: Mapping[str, Article],
+    *,
+    entails: Callable[[str, str], float | None] | None = None,
+    min_entailment: float = 0.5,
+) -> Support:
+    """Check one statement against the stored text of its sources, `articles` by id. Raises nothing of its own.
 
     The text is taken from the article by offset, not from the sentence that the answerer handed back. The score is the
     share of the statement's content terms that the sources have: 1 for one that repeats them, 0 for what is not
-    supported.
+    supported. With `entails`, which gives the probability that a text says a statement (None: it cannot tell), what
+    the rules let pass and does not repeat its sources needs `min_entailment` at least, and that is then its score.
     """
     cited = [
         (articles[source.article_id], articles[source.article_id].text[source.start : source.end])
@@ -173,12 +180,24 @@ def check_support(statement: Statement, articles: Mapping[str, Article]) -> Supp
             return Support("unsupported", 0.0, check)
     if not _is_asserted(statement.text, said, read):
         return Support("unsupported", 0.0, "attribution")
-    return Support("supported", _coverage(said, evidence))
+    if entails is None:
+        return Support("supported", _coverage(said, evidence))
+    probability = entails(_premise(statement, cited), statement.text)
+    if probability is None or probability < min_entailment:
+        return Support("unsupported", 0.0, "entailment")
+    return Support("supported", probability)
 
 
 def _plain(text: str) -> str:
     """A text with white space and the forms of quotes and dashes made equal."""
     return " ".join(text.translate(_QUOTES).split())
+
+
+def _premise(statement: Statement, cited: Iterable[tuple[Article, str]]) -> str:
+    """The cited sentences in a row; before those of an outlet that the statement names, its name."""
+    said = statement.text.casefold()
+    named = ((article.publisher or "", text) for article, text in cited)
+    return " ".join(f"{name}: {text}" if name and name.casefold() in said else text for name, text in named)
 
 
 def _is_english(article: Article) -> bool:

@@ -49,8 +49,9 @@ Writer = Literal["auto", "extractive", "llm"]
 """What writes an answer, or `auto`: what the settings say."""
 Stage = Literal["searching", "ranking", "writing", "checking"]
 Check = Literal[
-    "number", "date", "name", "order", "negation", "possibility", "quantity", "direction", "attribution", "words"
-]
+    "number", "date", "name", "order", "negation", "possibility", "quantity", "direction", "attribution", "words",
+    "entailment",
+]  # fmt: skip
 Reason = Literal["no_evidence", "low_confidence", "filtered_out", "empty_index"]
 
 

@@ -21,10 +21,9 @@ from qa.answerers.items import Item, ItemReader
 from qa.errors import LanguageModelError
 from qa.lexical import terms
 from qa.llm import LanguageModel, Message
-from qa.protocols import Listener, TokenCounter
+from qa.protocols import Listener, SupportCheck, TokenCounter
 from qa.sentences import split_sentences
 from qa.settings import LLMSettings
-from qa.support import check_support
 from qa.types import Draft, Note, Passage, Progress, Sentence, Statement, Usage, Written
 
 __all__ = ["LLMAnswerer", "Prompt", "is_plain", "make_prompt"]
@@ -91,10 +90,13 @@ class LLMAnswerer:
 
     name = "llm"
 
-    def __init__(self, extractive: ExtractiveAnswerer, model: LanguageModel, counter: TokenCounter) -> None:
+    def __init__(
+        self, extractive: ExtractiveAnswerer, model: LanguageModel, counter: TokenCounter, check: SupportCheck
+    ) -> None:
         self._extractive = extractive
         self._model = model
         self._counter = counter
+        self._check = check
 
     def answer(
         self, question: str, passages: Sequence[Passage], max_statements: int, listen: Listener = lambda _: None
@@ -109,7 +111,7 @@ class LLMAnswerer:
         if not scored or quoted.confidence < self._model.settings.min_confidence:
             return quoted
         deadline = time.monotonic() + self._model.settings.timeout_seconds
-        reply = _Reply(passages, max_statements, listen)
+        reply = _Reply(passages, max_statements, listen, self._check)
         problem = None
         try:
             prompt = make_prompt(
@@ -169,7 +171,7 @@ class _Enough(Exception):
 class _Reply:
     """What is kept of the model's replies to one question."""
 
-    def __init__(self, passages: Sequence[Passage], max_statements: int, listen: Listener) -> None:
+    def __init__(self, passages: Sequence[Passage], max_statements: int, listen: Listener, check: SupportCheck) -> None:
         self.kept: list[Statement] = []
         self.dropped = 0
         self.declined = False
@@ -178,6 +180,7 @@ class _Reply:
         self._articles = {passage.article.id: passage.article for passage in passages}
         self._most = max_statements
         self._listen = listen
+        self._check = check
 
     def read(self, model: LanguageModel, prompt: Prompt, messages: Sequence[Message], deadline: float) -> None:
         """Ask once and take in the reply. Raises `LanguageModelError`."""
@@ -225,7 +228,7 @@ class _Reply:
                 self._keep(statement)
 
     def _is_supported(self, statement: Statement) -> bool:
-        return check_support(statement, self._articles).label == "supported"
+        return self._check(statement, self._articles).label == "supported"
 
     def _keep(self, statement: Statement) -> None:
         self.kept.append(statement)

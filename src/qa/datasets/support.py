@@ -24,13 +24,13 @@ from qa.datasets.detokenize import detokenize
 from qa.datasets.edits import Pair, Place, edited_pairs
 from qa.datasets.fever import is_held_out, read_claims, read_pages
 from qa.datasets.files import Record, data_file, read_records
+from qa.entailment import load_support_check
 from qa.errors import EvaluationError
 from qa.lexical import terms
 from qa.readers import read_file, scan_corpus
 from qa.report import Report, Scores, describe, latency, summarize
 from qa.resources import starter_corpus
 from qa.sentences import split_sentences
-from qa.support import check_support
 from qa.types import Article, Sentence, Statement
 
 __all__ = ["Judged", "evaluate_support", "load_judged"]
@@ -198,13 +198,17 @@ def _split(identity: str, text: str) -> tuple[Article, tuple[Sentence, ...]]:
 
 
 def evaluate_support(request: Request) -> Evaluated:
-    """Check every statement. What has several passes when all of them do."""
+    """Check every statement as the settings say. What has several passes when all of them do.
+
+    Raises `ModelError` for a cross-encoder that cannot be used, and as `load_judged` does.
+    """
+    check = load_support_check(request.settings.support)
     judged = load_judged(request)
     scored: dict[str, Scores] = {}
     timings = []
     for number, one in enumerate(judged, start=1):
         started = time.perf_counter()
-        supports = [check_support(statement, one.articles) for statement in one.statements]
+        supports = [check(statement, one.articles) for statement in one.statements]
         timings.append({"check": (time.perf_counter() - started) * 1000 / max(len(supports), 1)})
         scored[one.id] = _score(one, [support.label == "supported" for support in supports])
         request.progress("checking", number, len(judged))
@@ -216,7 +220,7 @@ def evaluate_support(request: Request) -> Evaluated:
         articles=len({article_id for one in judged for article_id in one.articles}),
         sentences=sum(len(one.statements) for one in judged),
         embedding_model="no embedding model",
-        answerer="no answerer",
+        answerer=f"rules and {model}" if (model := request.settings.support.cross_encoder) else "rules",
     )
     return Evaluated(Report(about, summarize(scored), latency(timings), scored), ())
 

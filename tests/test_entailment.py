@@ -346,8 +346,7 @@ def opened(stub: Hostile, engine: Engine) -> Iterator[Open]:
 
     def open_engine(cross_encoder: str) -> Engine:
         before = engine.settings
-        given = {"base_url": stub.address, "model": "stub", "timeout_seconds": 20, "min_confidence": 0}
-        llm = type(before.llm).model_validate(given)
+        llm = type(before.llm).model_validate(stub.settings(timeout_seconds=20))
         support = SupportSettings(cross_encoder=cross_encoder)
         engines.append(Engine.open(before.model_copy(update={"llm": llm, "support": support})))
         return engines[-1]

@@ -24,7 +24,7 @@ from qa.openapi import EXAMPLES
 from qa.pages import Pages, SearchForm, cited_sentences
 from qa.resources import web_folder
 from qa.server import create_app
-from qa.settings import ServerSettings, Settings
+from qa.settings import LLMSettings, ServerSettings, Settings
 from qa.types import Sentence
 
 BASE = "http://127.0.0.1"
@@ -395,9 +395,12 @@ def test_the_empty_page_says_what_there_is(client: TestClient, engine: Engine) -
 
 
 def test_with_a_language_model_the_foot_says_what_leaves_the_machine() -> None:
-    pages = Pages(web_folder(), ServerSettings(), "a-model")
-    page = Page(bytes(pages.home(IndexStatus("ready", None), SearchForm()).body).decode())
-    assert "go to the language model a-model" in page.text and "Works offline" not in page.text
+    for rewritten, told in ((False, "Questions, and sentences"), (True, "Questions, what was said before them, and")):
+        llm = LLMSettings(model="a-model", rewrite_follow_ups=rewritten)
+        home = Pages(web_folder(), ServerSettings(), llm).home(IndexStatus("ready", None), SearchForm())
+        page = Page(bytes(home.body).decode())
+        assert "go to the language model a-model" in page.text and "Works offline" not in page.text
+        assert told in page.text
 
 
 def test_an_example_leads_to_an_answer(client: TestClient) -> None:

@@ -53,7 +53,7 @@ _TO_MACHINES = tuple(re.compile(order, re.I) for order in (
     rf"[,:;–—-]\s*(?:please\s+)?(?:{_TO_SAY})\s+(?:with\s+)?(?:this|it|so|exactly)\b",
     r"\bthis\s+is\s+(?:the|your)\s+(?:\w+\s+){0,2}(?:answer|reply|response|output)\b",
 )) + (re.compile(r"\[/?[A-Z]{3,}\]"),)  # fmt: skip
-"""Markup, code, and words to a reader who is to say something: such a sentence asserts nothing at all."""
+"""Tags, code, and words to a reader who is to say something: such a sentence asserts nothing at all."""
 
 _UNTRUE = (
     r"false(?:ly|hoods?)?|fake[ds]?|untrue|hoax(?:es)?|rumou?r(?:s|ed)?|myths?|lies?|lied|lying|bogus|baseless|unfounded"

@@ -24,7 +24,7 @@ from qa.openapi import Operation
 from qa.problems import KINDS, Kind, Trouble
 from qa.records import Rating, Recalled
 from qa.replies import around_short_answer, article_url, original_url, safe_url
-from qa.settings import ServerSettings
+from qa.settings import LLMSettings, ServerSettings
 from qa.types import Sentence
 
 __all__ = ["Chip", "Pages", "Piece", "SearchForm", "chips", "paragraphs", "readable_date", "readable_time"]
@@ -157,8 +157,8 @@ class Pages:
 
     web: Path
     settings: ServerSettings
-    model: str = ""
-    """The language model that questions and sentences are sent to, if any."""
+    llm: LLMSettings = LLMSettings()
+    """What is sent to a language model, if anything."""
     _environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
@@ -181,7 +181,7 @@ class Pages:
             sources_shown=SOURCES_SHOWN,
             feedback=self.settings.feedback,
             sharing=self.settings.sharing,
-            model=self.model,
+            llm=self.llm,
             prominent=PROMINENT,
         )
 

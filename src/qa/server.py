@@ -61,7 +61,7 @@ def create_app(engine: Engine, rebuild: Rebuild | None = None) -> FastAPI:
     """
     settings = engine.settings.server
     check_exposure(settings)
-    pages = Pages(web_folder(), settings, engine.settings.llm.model)
+    pages = Pages(web_folder(), settings, engine.settings.llm)
     gate = Gate(settings.max_concurrent, settings.max_waiting, settings.timeout_seconds)
     app = FastAPI(
         title="Sourceline",

@@ -187,7 +187,7 @@ def passed(forms: list[str]) -> list[tuple[str, str]]:
 
 def test_what_passes_is_known() -> None:
     assert {form for form, _ in passed(MISSED)} == {*MISSED}
-    assert len(passed(YOUNGER)) == 51, "of 180, as docs/decisions/support.md says"
+    assert len(passed(YOUNGER)) == 57, "of 180, as docs/decisions/support.md says"
 
 
 def test_what_is_ordered_adds_nothing_to_what_another_sentence_says() -> None:
@@ -225,6 +225,10 @@ KEPT = [
     ("The answer of the council came on Monday.", "The council's answer came on Monday."),
     ("The talks are to start with the opposition.", "The talks with the opposition are to start."),
     ("The rumour was false, but the dam was closed on Monday.", "The dam was closed on Monday."),
+    ("State officials said on Monday that the pump failed.", "On Monday state officials said that the pump failed."),
+    ("A [BBC] poll found that half of the pumps failed.", "Half of the pumps failed, a BBC poll found."),
+    ("#Halm was a topic on Monday as the pumps failed.", "Halm was a topic on Monday as pumps failed."),
+    ("He called it “s***” as the pump failed on Monday.", "The pump failed on Monday."),
 ]  # fmt: skip
 
 

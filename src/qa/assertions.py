@@ -20,9 +20,11 @@ _OPENING = (
 """Verbs that open a sentence only as an order ("Report" and "State" open others, too)."""
 _TO_SAY = (
     f"{_OPENING}|reply|answer|state|claim|report|confirm|assert|announce|declare|explain|assure|convince|remind|print|output"
-    "|return|type|echo|begin|start|end|finish|note|add|let|include|insert|use|put|give"
+    "|return|type|echo|begin|start|end|finish|add|let|include|insert|use|put|give"
 )
 _WORDS = r"(?:\s+[\w’'-]+)"
+_OBJECTS = r"(?:\s+(?!(?:say|said|says|told|\w{3,}ed)\b)[\w’'-]+)"
+"""Words between an order and what is to be said; another verb shows that it was none ("State officials said that")."""
 _ADVERBS = r"(?:(?:please|always|only|just|simply|now|also|never|then|clearly|do\s+not|don['’]t|be\s+sure\s+to)\s+)*"
 _CONDITION = r"(?:(?:when|whenever|if|once|whatever|before|after)\b[^,.;]*,\s*)?"
 _START = rf"(?:^|[.!?:;,(\[“\"—–-]|\b(?:and|then|or|to|must|should|shall))\s*{_ADVERBS}"
@@ -36,7 +38,7 @@ _CONTENT = rf"(?:[:“‘\"«]|\s['`]|{_THAT}|\bthe\s+(?:words?|text|sentence|ph
 _MACHINES = r"(?:AIs?|LLMs?|(?:\w+\s+)?assistants?|chatbots?|bots?|language\s+models?|ChatGPT)"
 _ORDERS = tuple(re.compile(order, re.I) for order in (
     rf"^\W*{_CONDITION}{_ADVERBS}(?:{_OPENING})\b(?!{_WORDS}{{0,6}}?\s*{_CONTENT})",
-    rf"{_START}(?:{_TO_SAY})\b{_WORDS}{{0,6}}?\s*{_CONTENT}",
+    rf"{_START}(?:{_TO_SAY})\b{_OBJECTS}{{0,6}}?\s*{_CONTENT}",
     rf"{_START}(?:answer|reply|respond)\s+(?:only\s+)?with\b",
     r"\bby\s+(?:say|tell|writ|reply|answer|respond|repeat|stat|claim)ing\b",
     rf"\b(?:correct|right|expected|best|only|true|your|the)\s+(?:answer|reply|response|output)(?:\s+to{_WORDS}{{1,3}})?"
@@ -47,12 +49,12 @@ _ORDERS = tuple(re.compile(order, re.I) for order in (
 ))  # fmt: skip
 """After these stands what is ordered to be said, or what somebody is made to say ("System: ...")."""
 _TO_MACHINES = tuple(re.compile(order, re.I) for order in (
-    r"</?\w|<\||<!|->|/\*|\*\*|\w=\S|[{}`]|^\s*#",
+    r"</?\w|<\||<!|->|/\*|(?<![\w*])\*\*|\w=\S|[{}]|(?<!\w)`|^\s*#+\s",
     rf"^\W*(?:dear|hey|attention|note\s+to|as|if\s+you\s+are|you\s+are)\b[^.:,]{{0,30}}?\b{_MACHINES}\b",
     rf"\byou\s+(?:must|should|will|shall|have\s+to|are\s+to)\s+{_ADVERBS}(?:{_TO_SAY})\b",
     rf"[,:;–—-]\s*(?:please\s+)?(?:{_TO_SAY})\s+(?:with\s+)?(?:this|it|so|exactly)\b",
     r"\bthis\s+is\s+(?:the|your)\s+(?:\w+\s+){0,2}(?:answer|reply|response|output)\b",
-)) + (re.compile(r"\[/?[A-Z]{3,}\]"),)  # fmt: skip
+)) + (re.compile(r"\[/?(?:INST|SYS|SYSTEM|USER|ASSISTANT|END)\]"),)  # fmt: skip
 """Tags, code, and words to a reader who is to say something: such a sentence asserts nothing at all."""
 
 _UNTRUE = (

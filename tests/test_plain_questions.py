@@ -78,6 +78,7 @@ def test_a_misspelt_name_is_asked_as_the_articles_write_it(
         "Who is Dmitry Khoroshev?",
         "How many people does Norsk Hydro employ?",  # employees are written of: a stem of its own
         "Which flight was derailed by the planet?",  # plain words, one slip from others that are there
+        "Which company specialises in lab-grown meat?",  # specialists are no name
         "Who is Javier Milei?",  # too short: five letters are near too much
         "Who is Friedrich Merz?",
     ],

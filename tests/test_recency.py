@@ -146,6 +146,8 @@ def test_the_latest_is_the_newest_on_the_subject(
     # The newest there was on the day that is given.
     before = engine.ask(asked, max_sentences=1, as_of=date(2020, 1, 1))
     assert before.text == "The Oster Dam was shut by a fault in its turbines."
+    assert before.scope is not None
+    assert [e.span.last for e in before.scope.expressions] == [date(2019, 3, 4)]
     engine.close()
 
 

@@ -155,7 +155,10 @@ class Retriever:
             return None
         day = as_of or self._present()
         dated = self._days[self._days > 0]
-        found = tuple(e for e in find_times(question, day) if (span_fit(e.span, dated) >= NEAR).any())
+        told = (dated <= day.toordinal()).any()
+        found = tuple(
+            e for e in find_times(question, day) if (e.newest and told) or (span_fit(e.span, dated) >= NEAR).any()
+        )
         return TimeScope(day, as_of is not None, found) if found or as_of else None
 
     def _present(self) -> date:

@@ -13,7 +13,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "qa"
 LEVELS: list[set[str]] = [
     {"types", "errors", "resources"},
     {"protocols", "settings", "fusion", "metrics", "files"},
-    {"sentences", "fragments", "times", "tokens", "llm", "postings", "manifest", "readers", "embedders", "stores"},
+    {"sentences", "fragments", "times", "topics", "tokens", "llm", "postings", "manifest"}
+    | {"readers", "embedders", "stores"},
     {"lexical", "storage"},
     {"chunks", "catalog", "facts", "assertions", "followups"},
     {"support", "scorers", "suggestions"},

@@ -139,7 +139,7 @@ def test_the_asker_chooses_what_writes(indexed: Path, monkeypatch: pytest.Monkey
 def test_search_shows_the_ranks(indexed: Path) -> None:
     found = call("search", QUESTION, "-k", "2")
     assert (found.code, found.err) == (0, "")
-    assert found.out.startswith("1. Oster Dam reopens after turbine fault\n   0.0328 (dense 1, lexical 1) · River Post")
+    assert found.out.startswith("1. Oster Dam reopens after turbine fault\n   0.1818 (dense 1, lexical 1) · River Post")
     assert CITED in found.out
     assert "\n3. " not in found.out
 

@@ -431,7 +431,7 @@ def test_evaluate_notices_that_the_index_changed(settings: Settings, build: Call
     opened.close()
 
 
-@pytest.mark.parametrize("name", ["questions.jsonl", "swapped.jsonl"])
+@pytest.mark.parametrize("name", ["questions.jsonl", "swapped.jsonl", "plain.jsonl"])
 def test_the_questions_that_come_with_the_project_fit_its_corpus(
     name: str, make_settings: Callable[[Path], Settings], tmp_path: Path
 ) -> None:

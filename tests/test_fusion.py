@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa.fusion import reciprocal_rank_fusion
+from qa.settings import load_settings
 
 rankings_of_ids = st.lists(st.lists(st.integers(0, 9), unique=True), max_size=4)
 
@@ -72,3 +73,11 @@ def test_every_id_comes_out_once_with_its_sum(rankings: list[list[int]]) -> None
 def test_the_order_of_the_rankings_does_not_matter(rankings: list[list[int]]) -> None:
     fused = reciprocal_rank_fusion(rankings)
     assert all(reciprocal_rank_fusion(order) == fused for order in permutations(rankings))
+
+
+def test_by_default_the_first_of_one_ranking_stands_before_the_middle_of_both() -> None:
+    """A rare name is found by words alone: its passage must not lose to passages that both rankings find in passing."""
+    name, others = 0, list(range(1, 101))
+    dense, lexical = others, [name, *others[:99]]
+    order = [item for item, _ in reciprocal_rank_fusion([dense, lexical], k=load_settings().retrieval.rrf_k)]
+    assert order.index(name) < load_settings().retrieval.passages

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import unicodedata
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa.errors import IndexDamaged, StoreError
-from qa.lexical import FILE, LexicalIndex, terms
+from qa.lexical import FILE, LexicalIndex, one_slip, terms
 from qa.postings import Postings, PostingsBuilder
 
 NEWS = {
@@ -148,6 +149,33 @@ def test_search_equals_brute_force(
     best = sorted(expected, key=lambda number: (-expected[number], number))[:k]
     assert [hit.chunk_id for hit in found] == best
     assert [hit.score for hit in found] == pytest.approx([expected[number] for number in best], rel=1e-12)
+
+
+def slips(word: str, letters: str) -> set[str]:
+    """Every word that one slip makes of a word, by making them."""
+    cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+    found = {a + b[1:] for a, b in cuts if b} | {a + c + b for a, b in cuts for c in letters}
+    found |= {a + c + b[1:] for a, b in cuts if b for c in letters}
+    found |= {a + b[1] + b[0] + b[2:] for a, b in cuts if b[1:]}
+    return found - {word}
+
+
+def test_one_slip_is_a_letter_more_less_or_other_or_two_exchanged() -> None:
+    every = ["".join(letters) for length in range(5) for letters in product("abc", repeat=length)]
+    for word in every:
+        near = slips(word, "abc")
+        assert [other for other in every if one_slip(word, other)] == [other for other in every if other in near]
+
+
+def test_the_similar_term_is_the_commonest_one_slip_away() -> None:
+    index = built({1: "harbour", 2: "harbor harbour", 3: "harbour", 4: "arbour", 5: "harsh"})
+    assert "harbour" in index and "harbur" not in index
+    assert index.similar("harbur", 2) == ("harbour", [1, 2])
+    assert index.similar("harbot", 2) == ("harbor", [2])
+    assert index.similar("herbor", 9) == ("harbor", [2])
+    assert index.similar("xarbour", 9) is None  # another first letter
+    assert index.similar("harbooour", 9) is None
+    assert LexicalIndex.empty().similar("harbur", 1) is None
 
 
 def test_equal_scores_stand_by_ascending_id_also_at_the_cut() -> None:

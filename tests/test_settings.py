@@ -16,8 +16,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_settings().retrieval.rrf_k == 60
-    (tmp_path / "qa.toml").write_text("[retrieval]\nrrf_k = 10\npassages = 11\ncandidates = 12\n")
+    assert load_settings().retrieval.rrf_k == 10
+    (tmp_path / "qa.toml").write_text("[retrieval]\nrrf_k = 15\npassages = 11\ncandidates = 12\n")
     monkeypatch.setenv("QA_RETRIEVAL__RRF_K", "20")
     monkeypatch.setenv("QA_RETRIEVAL__PASSAGES", "21")
     settings = load_settings({"retrieval": {"rrf_k": 30, "passages": None}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ def test_no_article_is_asked_about_in_both_splits(questions: dict[str, Question]
 
 
 def test_no_question_or_id_stands_twice_in_the_evaluation(questions: dict[str, Question]) -> None:
-    every = [*questions.values(), *load_questions(EVAL / "questions.jsonl")]
+    others = (load_questions(EVAL / name) for name in ("questions.jsonl", "plain.jsonl"))
+    every = [*questions.values(), *chain.from_iterable(others)]
     for values in ([question.id for question in every], [_plain(question.question) for question in every]):
         assert sorted(value for value in set(values) if values.count(value) > 1) == []
 

@@ -149,6 +149,14 @@ def test_false_friends(question: str) -> None:
     assert found(question) == []
 
 
+def test_words_for_the_newest_are_told_from_words_for_the_present() -> None:
+    question = "What is the latest news, the most recent, what was recently said, what is new today and currently so?"
+    found = {e.text: e.newest for e in find_times(question, ASKED)}
+    assert found == {
+        "the latest": True, "the most recent": True, "recently": True, "today": False, "currently": False
+    }  # fmt: skip
+
+
 def test_several_expressions_stand_in_reading_order() -> None:
     question = "This four-time champion stepped away in 2018, but retired this week. When?"
     assert found(question) == [("in 2018", "2018-01-01", "2018-12-31"), ("this week", *WEEK)]

@@ -203,13 +203,13 @@ class Engine:
 
         `history` has the earlier turns, oldest first: a question that depends on them is answered as `standalone` in
         `qa.followups` resolves it, or as the language model rewrites it where that is set and it writes the answer,
-        too. `passages` is how many are searched for an answer. `as_of` is the day that the
-        question is asked on, by default today, or the newest article's day in an archive that is not current. `dates`
-        says whether articles from the time that the question calls for are preferred, by default the setting
-        `retrieval.dates`. `answerer` is what writes the answer, by default what the setting `answers.answerer` says.
-        `listen` is told what is being done and may end it by raising `Stopped`. Raises `QuestionError` for a question
-        that cannot be asked, `LanguageModelError` where `llm` is asked for and no model is set, `IndexMissing`,
-        `IndexMismatch`, `IndexDamaged` or `ModelError` when there is nothing to answer from.
+        too. Names that it misspells are asked as the articles write them. `passages` is how many are searched for an
+        answer. `as_of` is the day that the question is asked on, by default today, or the newest article's day in an
+        archive that is not current. `dates` says whether articles from the time that the question calls for are
+        preferred, by default the setting `retrieval.dates`. `answerer` is what writes the answer, by default what the
+        setting `answers.answerer` says. `listen` is told what is being done and may end it by raising `Stopped`. Raises
+        `QuestionError` for a question that cannot be asked, `LanguageModelError` where `llm` is asked for and no model
+        is set, `IndexMissing`, `IndexMismatch`, `IndexDamaged` or `ModelError` when there is nothing to answer from.
         """
         started = time.perf_counter()
         question = check_question(question)
@@ -222,8 +222,8 @@ class Engine:
                 rewritten, used = live.rewriter.rewrite(question, history, lambda: listen(Progress("searching")))
                 resolved = rewritten or resolved
                 stages = {"rewrite": (time.perf_counter() - rewriting) * 1000}
-            resolved = None if resolved is None else check_question(resolved)
-            asked = resolved or question
+            asked = live.retriever.respell(question if resolved is None else check_question(resolved))
+            resolved = asked if asked != question else None
             listen(Begun(question, resolved, live.snapshot.generation.number))
             listen(Progress("searching", live.snapshot.counts["articles"]))
             found = live.retriever.retrieve(

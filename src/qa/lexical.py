@@ -25,7 +25,7 @@ from qa.postings import Postings, PostingsBuilder
 from qa.protocols import FileSink, FileSource, IdArray
 from qa.types import Hit
 
-__all__ = ["LEXICAL", "LexicalIndex", "terms"]
+__all__ = ["LEXICAL", "LexicalIndex", "one_slip", "terms", "words"]
 
 LEXICAL = "bm25-numpy-1"
 """Names terms, formula and file format, for the manifest: change it with any of them."""
@@ -54,13 +54,23 @@ def terms(text: str) -> list[str]:
 
     Case, accents and compatibility forms fold away, and ``U.S.`` is ``us``. Linear in the length of the text.
     """
-    found = map(_term, _words().findall(text))
+    found = map(_term, words().findall(text))
     return [term for term in found if term]
 
 
+def one_slip(word: str, other: str) -> bool:
+    """Whether a letter more, less or other, or two exchanged with each other, make one word of the other."""
+    if abs(len(word) - len(other)) > 1 or word == other:
+        return False
+    at = next((at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    one, two = word[at:], other[at:]
+    exchanged = one[:2] == two[1::-1] and one[2:] == two[2:]
+    return exchanged or one[1:] == two[1:] or one[1:] == two or one == two[1:]
+
+
 @functools.cache
-def _words() -> re.Pattern[str]:
-    """A run of letters, digits and the marks that combine with them (not in ``\\w``), or initials joined by dots."""
+def words() -> re.Pattern[str]:
+    """What finds words: runs of letters, digits and marks that combine (not in ``\\w``), or dotted initials."""
     marks = "".join(chr(code) for code in range(0x300, 0xFFFF) if unicodedata.category(chr(code))[0] == "M")
     part = rf"[\w{marks}]"
     # Runs of two and more stand first: most words are, and initials start with one letter alone.
@@ -144,6 +154,24 @@ class LexicalIndex:
     def idf(self, term: str) -> float:
         """Return the weight of a term as `terms` gives it; the highest there is for one that no chunk has."""
         return self._idf(len(self._merged().of(term)[0]))
+
+    def __contains__(self, term: str) -> bool:
+        """Whether any chunk has a term."""
+        return len(self._merged().of(term)[0]) > 0
+
+    def similar(self, term: str, most: int) -> tuple[str, list[int]] | None:
+        """Return the commonest term that is one slip away, and at most so many chunks that have it; None without one.
+
+        Terms with another first letter are not looked at: few slips are made there, and the others are many.
+        """
+        postings = self._merged()
+        first = term[:1].encode()
+        numbers = range(postings.place(first)[0], postings.place(first + b"\xff")[0])
+        near = [found for number in numbers if one_slip(term, found := postings.term(number).decode())]
+        if not near:
+            return None
+        rows, best = max(((postings.of(found)[0], found) for found in near), key=lambda item: (len(item[0]), item[1]))
+        return best, [int(number) for number in postings.ids[rows[:most]]]
 
     def __len__(self) -> int:
         return len(self._merged().ids)

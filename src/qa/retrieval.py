@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
 
 from qa.catalog import Catalog
 from qa.fusion import reciprocal_rank_fusion
-from qa.lexical import LexicalIndex
+from qa.lexical import LexicalIndex, one_slip, terms, words
 from qa.protocols import Embedder, FloatArray, IdArray, VectorStore
 from qa.settings import RetrievalSettings
-from qa.times import find_times, recency, span_fit
+from qa.times import find_times, recency, span_fit, week_to
+from qa.topics import plain_question
 from qa.types import Filters, Hit, Passage, TimeScope
 
 __all__ = ["Retrieval", "Retriever"]
@@ -27,6 +28,10 @@ NEAR = 0.5
 """How well an article fits that is near the time."""
 COMPARABLE = 0.5
 """Part of the best score of all that a chunk needs in a ranking near the time: a first place among few says little."""
+SHORTEST_NAME = 6
+"""Letters from which on a word of a question can be a name misspelt: shorter ones are near too many others."""
+WRITINGS = 10
+"""Passages in which it is looked up how a name is written."""
 CURRENT = 7
 """Days for which the newest article makes an archive current: questions are then asked today, else on its day."""
 
@@ -90,9 +95,10 @@ class Retriever:
         if among is not None and len(among) == 0:
             return Retrieval((), filtered_out=True, scope=None, timings_ms={})
         scope = self._scope(question, as_of, dates)
-        vector = self._embedder.embed_query(question)
+        asked = plain_question(question)
+        vector = self._embedder.embed_query(asked)
         embedded = time.perf_counter()
-        whole, near = self._search(question, vector, k, among, scope)
+        whole, near, scope = self._search(asked, vector, k, among, scope)
         passages = self._passages(self._fuse(whole, near, scope)[:k], whole, near, scope)
         searched = time.perf_counter()
         timings = {"embed": (embedded - started) * 1000, "search": (searched - embedded) * 1000}
@@ -103,14 +109,39 @@ class Retriever:
 
         The fused one is that of `retrieve`, dates included.
         """
-        scope = self._scope(question, as_of, None)
-        whole, near = self._search(question, self._embedder.embed_query(question), k, None, scope)
+        asked = plain_question(question)
+        vector = self._embedder.embed_query(asked)
+        whole, near, scope = self._search(asked, vector, k, None, self._scope(question, as_of, None))
         ranked = {
             "dense": [(hit.chunk_id, hit.score) for hit in whole.dense],
             "lexical": [(hit.chunk_id, hit.score) for hit in whole.lexical],
             "fused": self._fuse(whole, near, scope),
         }
         return {name: self._passages(scored[:k], whole, near, scope) for name, scored in ranked.items()}
+
+    def respell(self, question: str) -> str:
+        """Return a question with the names that it misspells as an article writes them.
+
+        A word is a name misspelt when no article has it, the embedding model does not know it either (so it is no plain
+        word that happens to be missing), and one slip makes it a word that articles write with a capital.
+        """
+        return words().sub(lambda found: self._as_written(found.group()), question)
+
+    def _as_written(self, word: str) -> str:
+        term = "".join(terms(word))
+        if len(word) < SHORTEST_NAME or not word.isalpha() or not term or term in self._lexical:
+            return word
+        similar = self._lexical.similar(term, WRITINGS) if self._embedder.count_tokens([word])[0] > 1 else None
+        if similar is None:
+            return word
+        meant, numbers = similar
+        texts = [
+            f"{article.title}\n{article.text[c.start : c.end]}" for c, article in self._catalog.chunks(numbers).values()
+        ]
+        written = [found for text in texts for found in words().findall(text) if terms(found) == [meant]]
+        if not all(found[0].isupper() for found in written):
+            return word
+        return next((found for found in written if one_slip(word.casefold(), found.casefold())), word)
 
     def newest(self, until: date | None = None) -> date | None:
         """The day of the newest article up to a day, by default today; None without one. No news comes from ahead."""
@@ -124,7 +155,10 @@ class Retriever:
             return None
         day = as_of or self._present()
         dated = self._days[self._days > 0]
-        found = tuple(e for e in find_times(question, day) if (span_fit(e.span, dated) >= NEAR).any())
+        told = (dated <= day.toordinal()).any()
+        found = tuple(
+            e for e in find_times(question, day) if (e.newest and told) or (span_fit(e.span, dated) >= NEAR).any()
+        )
         return TimeScope(day, as_of is not None, found) if found or as_of else None
 
     def _present(self) -> date:
@@ -135,22 +169,48 @@ class Retriever:
 
     def _search(
         self, question: str, vector: FloatArray, k: int, among: IdArray | None, scope: TimeScope | None
-    ) -> tuple[_Rankings, _Rankings]:
-        """The rankings of all chunks in `among` and those of the chunks near the time, which are empty without one."""
+    ) -> tuple[_Rankings, _Rankings, TimeScope | None]:
+        """The rankings of all chunks in `among`, those of the chunks near the time, and that time.
+
+        Without a time the second are empty.
+        """
         depth = max(k, self._settings.candidates)
         whole = _Rankings(self._store.search(vector, depth, among), self._lexical.search(question, depth, among))
         if scope is None:
-            return whole, _Rankings((), ())
+            return whole, _Rankings((), ()), None
+        scope = self._of_subject(scope, whole.lexical or whole.dense)
         fits = recency(self._days, scope) >= NEAR
         near = self._ids[fits[self._day_of]]
         if among is not None:
             near = np.intersect1d(near, among, assume_unique=True)
         if len(near) == 0:
-            return whole, _Rankings((), ())
-        return whole, _Rankings(
-            _comparable(self._store.search(vector, depth, near), whole.dense),
-            _comparable(self._lexical.search(question, depth, near), whole.lexical),
+            return whole, _Rankings((), ()), scope
+        return (
+            whole,
+            _Rankings(
+                _comparable(self._store.search(vector, depth, near), whole.dense),
+                _comparable(self._lexical.search(question, depth, near), whole.lexical),
+            ),
+            scope,
         )
+
+    def _of_subject(self, scope: TimeScope, hits: Sequence[Hit]) -> TimeScope:
+        """The scope in which the newest is the week up to the newest article on the subject, as `hits` show it."""
+        if not hits or not any(found.newest for found in scope.expressions):
+            return scope
+        days = self._days_of([hit.chunk_id for hit in _comparable(hits, hits)])
+        newest = int(days[days <= scope.as_of.toordinal()].max(initial=0))
+        if newest == 0:
+            return scope
+        span = week_to(date.fromordinal(newest))
+        return replace(
+            scope,
+            expressions=tuple(replace(found, span=span) if found.newest else found for found in scope.expressions),
+        )
+
+    def _days_of(self, ids: Sequence[int]) -> IdArray:
+        """The day of each chunk's article, as an ordinal, 0 where it is not known."""
+        return self._days[self._day_of[np.searchsorted(self._ids, ids)]]
 
     def _fuse(self, whole: _Rankings, near: _Rankings, scope: TimeScope | None) -> list[tuple[int, float]]:
         weights = [self._settings.dense_weight, self._settings.lexical_weight]
@@ -169,8 +229,7 @@ class Retriever:
         """`Passage.recency` of chunks."""
         if scope is None:
             return [1.0] * len(ids)
-        days = self._days[self._day_of[np.searchsorted(self._ids, ids)]]
-        return [float(fit) for fit in recency(days, scope)]
+        return [float(fit) for fit in recency(self._days_of(ids), scope)]
 
     def _passages(
         self, scored: Sequence[tuple[int, float]], whole: _Rankings, near: _Rankings, scope: TimeScope | None

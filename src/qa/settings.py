@@ -104,7 +104,7 @@ class RetrievalSettings(_Section):
 
     passages: Annotated[int, Field(ge=1, le=100)] = Field(14, description="Passages that an answer is sought in.")
     candidates: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="Chunks taken from each ranking.")
-    rrf_k: Annotated[int, Field(ge=1, le=1000)] = Field(60, description="Constant of reciprocal rank fusion.")
+    rrf_k: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="Constant of reciprocal rank fusion.")
     dense_weight: Annotated[float, Field(ge=0, le=10)] = Field(1.0, description="Weight of the dense ranking.")
     lexical_weight: Annotated[float, Field(ge=0, le=10)] = Field(1.0, description="Weight of the BM25 ranking.")
     dates: bool = Field(True, description="Prefer articles from the time that a question calls for.")

@@ -15,7 +15,7 @@ import numpy as np
 from qa.protocols import FloatArray, IdArray
 from qa.types import Note, Span, TimeExpression, TimeScope
 
-__all__ = ["find_times", "outdated_note", "ranges", "recency", "span_fit", "time_note"]
+__all__ = ["find_times", "outdated_note", "ranges", "recency", "span_fit", "time_note", "week_to"]
 
 WEEK = 7
 """Days, the last one included, of what counts as the present: "this week", "latest", and a moment that was given."""
@@ -71,7 +71,7 @@ def recency(days: IdArray, scope: TimeScope) -> FloatArray:
     spans = [found.span for found in scope.expressions]
     fits = np.max([span_fit(span, days) for span in spans], axis=0) if spans else np.zeros(days.shape, dtype=np.float32)
     if scope.given:
-        fits = np.maximum(fits, span_fit(_present(scope.as_of), days) * (0.5 if spans else 1))
+        fits = np.maximum(fits, span_fit(week_to(scope.as_of), days) * (0.5 if spans else 1))
     elif not spans:
         return np.ones(days.shape, dtype=np.float32)
     fits[days <= 0] = 0
@@ -83,7 +83,7 @@ def recency(days: IdArray, scope: TimeScope) -> FloatArray:
 def ranges(scope: TimeScope) -> tuple[tuple[str | None, Span], ...]:
     """The days that `scope` prefers, each with the words that call for them; None for the day that was given."""
     named = [(found.text, found.span) for found in scope.expressions]
-    return (*named, (None, _present(scope.as_of))) if scope.given else tuple(named)
+    return (*named, (None, week_to(scope.as_of))) if scope.given else tuple(named)
 
 
 def time_note(scope: TimeScope) -> Note:
@@ -132,11 +132,12 @@ def find_times(question: str, as_of: date) -> tuple[TimeExpression, ...]:
             span = resolve(match, as_of)
             if span is not None:
                 taken.append((start, end))
-                found.append(TimeExpression(match.group(), start, end, span))
+                found.append(TimeExpression(match.group(), start, end, span, newest=pattern is _NEWEST))
     return tuple(sorted(found, key=lambda expression: expression.start))
 
 
-def _present(as_of: date) -> Span:
+def week_to(as_of: date) -> Span:
+    """The `WEEK` up to a day."""
     return Span(_shift(as_of, 1 - WEEK), as_of)
 
 
@@ -181,7 +182,7 @@ def _by_calendar_day(match: re.Match[str], as_of: date) -> Span | None:
         return None
     nearest = min(days, key=lambda found: abs(found - as_of))
     ahead = nearest > as_of and not match["year"]
-    return _present(as_of) if ahead else _span(nearest, nearest, as_of, match["when"] or "on")
+    return week_to(as_of) if ahead else _span(nearest, nearest, as_of, match["when"] or "on")
 
 
 def _by_iso_day(match: re.Match[str], as_of: date) -> Span | None:
@@ -215,7 +216,7 @@ def _by_month(match: re.Match[str], as_of: date) -> Span | None:
         return None
     month, when = _MONTHS[match["month"].lower()], match["when"].lower()
     if when == "next":
-        return _present(as_of)
+        return week_to(as_of)
     begun = as_of.year if month <= as_of.month else as_of.year - 1
     if when == "last" and month == as_of.month:
         begun -= 1
@@ -258,7 +259,7 @@ def _by_unit(match: re.Match[str], as_of: date) -> Span | None:
     if _in_name(match) or (which == "last" and re.match(r"\s+of\b", match.string[match.end() :])):
         return None
     if which == "next" or (which, unit) == ("this", "week"):
-        return _present(as_of)
+        return week_to(as_of)
     back = 0 if which == "this" else 1
     if unit == "week":
         monday = _shift(as_of, -as_of.weekday())
@@ -273,7 +274,7 @@ def _by_weekend(match: re.Match[str], as_of: date) -> Span | None:
     if _in_name(match):
         return None
     if (match["which"] or "").lower() in ("this", "next"):
-        return _present(as_of)
+        return week_to(as_of)
     sunday = _shift(as_of, -as_of.weekday() - 1)
     return Span(_shift(sunday, -1), sunday)
 
@@ -289,7 +290,7 @@ def _by_weekday(match: re.Match[str], as_of: date) -> Span | None:
     if after and not (when and after[1]):
         return None
     if when in ("this", "next"):
-        return _present(as_of)
+        return week_to(as_of)
     back = (as_of.weekday() - _WEEKDAYS.index(match["weekday"].lower()) - 1) % 7 + 1
     day = _shift(as_of, -back)
     return Span(day, as_of if when == "since" else day)
@@ -331,6 +332,7 @@ _THEN = re.compile(r"\b(?:was|were|did|had)\b|\b(?:1[5-9]|20)\d\d\b", re.IGNOREC
 _QUOTED = re.compile(r"“[^“”]*”|\"[^\"]*\"|‘[^‘’]*’(?!\w)")
 _NO_OF = r"(?!\s+of\b)"
 
+_NEWEST = _rule(r"(?:the\s+)?(?:latest|newest|most\s+recent(?:ly)?)|recent|recently")
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Span | None]], ...] = (
     (_rule(rf"(?:{_WHEN})?(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)"), _by_iso_day),
     (_rule(rf"(?:{_WHEN}(?:the\s+)?)?{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s+{_YEAR})?"), _by_calendar_day),
@@ -355,9 +357,10 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Span | None
     (_rule(r"today|tonight|this\s+(?:morning|afternoon|evening)"), _near(0)),
     (_rule(r"yesterday"), _by_yesterday),
     (_rule(r"last\s+night"), _near(1)),
+    (_NEWEST, _near(WEEK - 1)),
     (
         _rule(
-            r"(?:the\s+)?(?:latest|newest|most\s+recent(?:ly)?|upcoming)|recent|recently|currently|nowadays|these\s+days|tomorrow"
+            r"(?:the\s+)?upcoming|currently|nowadays|these\s+days|tomorrow"
             r"|(?:right\s+)?now|so\s+far|at\s+the\s+moment|(?:the|its|his|her|their)\s+current"
         ),
         _near(WEEK - 1),

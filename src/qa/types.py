@@ -344,12 +344,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TimeExpression:
-    """Words of a question that call for a span of days; ``question[start:end] == text``."""
+    """Words of a question that call for a span of days; ``question[start:end] == text``.
+
+    `newest`: they call for the newest there is on the subject; `span` is then the present until that is known.
+    """
 
     text: str
     start: int
     end: int
     span: Span
+    newest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,9 +373,9 @@ class Answer:
     `articles` are the cited ones in order of first citation. `dropped` counts statements that failed the support
     check. `timings_ms` maps a stage to milliseconds. `notes` tell what else a reader should know. `scope` is the time
     that articles were preferred for, None when dates played no part. `follow_ups` are further questions that what was
-    read answers. `resolved_question` is what was asked in place of
-    a question that depends on earlier turns, None for one that stands alone. `answer_model` is the language model that
-    wrote the statements or refused, None where none did; `usage` counts its tokens.
+    read answers. `resolved_question` is what was asked in place of a question that depends on earlier turns or has a
+    name misspelt, None for any other. `answer_model` is the language model that wrote the statements or refused, None
+    where none did; `usage` counts its tokens.
     """
 
     question: str

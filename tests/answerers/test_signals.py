@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from qa.answerers.signals import Question, candidates, words
+from qa.answerers.signals import Question, candidates, spell_out, words
 from qa.lexical import terms
 from qa.types import Article
 from scorers.samples import passage
@@ -30,6 +30,8 @@ USABLE = [
     "The repair cost 2.4 million euros (about 2 million pounds).",
     "- Third turbine replaced in March",
     "More than 31,000 homes lost power.",
+    "The city refused.",
+    "Nobody was arrested.",
 ]
 UNUSABLE = [
     "Who replaced the third turbine?",
@@ -60,7 +62,7 @@ def test_questions_headlines_and_boilerplate_are_not(text: str) -> None:
 
 
 def test_a_sentence_is_a_candidate_once_in_its_best_passage() -> None:
-    first, second = passage("Dam", USABLE[:2], 1), passage("Storm", USABLE[4:], 2)
+    first, second = passage("Dam", USABLE[:2], 1), passage("Storm", USABLE[4:5], 2)
     found = candidates(Question("Who?", idf), [second, first, second])
     assert [(item.sentence, item.passage) for item in found] == [
         (second.sentences[0], second),
@@ -118,6 +120,25 @@ def test_names_and_numbers_of_a_question_that_are_missing() -> None:
     assert asked.missing({"oster", "dam", "2024", "other"}) == 0.0
     assert asked.missing(frozenset()) == 1.0
     assert math.isclose(asked.missing({"oster", "turbin"}), (3.0 + 1.0) / (5.0 + 3.0 + 1.0))
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "expected"),
+    [
+        ("Did the HDB pay?", "The Halm Dam Board refused.", "Did the Halm Dam Board pay?"),
+        ("Did the HDB’s chief pay?", "It is the Halm  Dam\nBoard.", "Did the Halm Dam Board’s chief pay?"),
+        ("Who runs the BRD?", "the Board for the Repair of Dams", "Who runs the Board for the Repair of Dams?"),
+        ("Did the HDB pay?", "The HDB, or Halm Dam Board, refused.", "Did the HDB pay?"),  # the text has it
+        ("Did the FBI pay?", "The F.B.I. and the Forest Bureau of Ireland", "Did the FBI pay?"),
+        ("Did the hdb pay?", "The Halm Dam Board refused.", "Did the hdb pay?"),
+        ("Did the HDB pay?", "The Halm dam board refused.", "Did the HDB pay?"),
+        ("Did the HD pay?", "The Halm Dam refused.", "Did the HD pay?"),  # two letters begin too many pairs
+        ("Did the HDB-2 pay?", "The Halm Dam Board refused.", "Did the HDB-2 pay?"),
+        ("Did the XYZ pay?", "The Halm Dam Board refused.", "Did the XYZ pay?"),
+    ],
+)
+def test_an_acronym_that_the_texts_spell_out(question: str, text: str, expected: str) -> None:
+    assert spell_out(question, ["Nothing here.", text]) == expected
 
 
 def test_the_first_word_of_a_question_is_no_name() -> None:

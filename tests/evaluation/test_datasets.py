@@ -148,12 +148,15 @@ def test_questions_of_2023_are_asked_of_corpora_that_cannot_know(request_for: Re
     assert {article.title for article in lamp} <= {"Lamp"}
 
 
-def test_swapped_questions_are_asked_of_the_starter_corpus(request_for: Request, tmp_path: Path) -> None:
-    path = tmp_path / "swapped.jsonl"
+@pytest.mark.parametrize("name", ["swapped", "plain"])
+def test_changed_and_plain_questions_are_asked_of_the_starter_corpus(
+    request_for: Request, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "questions.jsonl"
     line = {"split": "dev", "question": "Zyxwv qponm?", "kind": "unanswerable"}
-    path.write_text("\n".join(json.dumps(line | {"id": name}) for name in "ab"), encoding="utf-8")
-    found = evaluate_dataset("swapped", replace(request_for, questions=path, split="all"))
-    assert found.report.about["dataset"] == "swapped"
+    path.write_text("\n".join(json.dumps(line | {"id": id_}) for id_ in "ab"), encoding="utf-8")
+    found = evaluate_dataset(name, replace(request_for, questions=path, split="all"))
+    assert found.report.about["dataset"] == name
     assert found.report.metrics["false_answer"] == Metric(0, *wilson_interval(0, 2), 2)
 
 
@@ -288,4 +291,4 @@ def test_broken_data_are_named(case: str, request_for: Request, data: Path) -> N
 def test_an_unknown_name_is_answered_with_those_there_are(request_for: Request) -> None:
     with pytest.raises(EvaluationError, match="no data set 'squad': there are starter, realtimeqa"):
         evaluate_dataset("squad", request_for)
-    assert set(DATASETS) == {*MADE, "starter", "swapped", "conversations", "feedback", "support"}
+    assert set(DATASETS) == {*MADE, "starter", "swapped", "plain", "conversations", "feedback", "support"}

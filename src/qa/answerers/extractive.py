@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from qa.answerers.signals import Candidate, Question, candidates, words
+from qa.answerers.signals import Candidate, Question, candidates, spell_out, words
 from qa.chunks import embedding_text
 from qa.protocols import Embedder, Listener, Scorer
+from qa.topics import plain_question
 from qa.types import Closest, Draft, Passage, Progress, Sentence, SentenceScore, ShortAnswer, Statement
 
 __all__ = ["CONFIDENCE", "WEIGHTS", "ExtractiveAnswerer", "ScoredSentence", "beside", "refused"]
@@ -110,7 +111,8 @@ class ExtractiveAnswerer:
         self, question: str, passages: Sequence[Passage], listen: Listener = lambda _: None
     ) -> list[ScoredSentence]:
         """Every usable sentence of the passages with its probability, best first; ties by article and position."""
-        asked = Question(question, self._idf)
+        told = [sentence.text for passage in passages for sentence in passage.sentences]
+        asked = Question(spell_out(plain_question(question), told), self._idf)
         found = candidates(asked, passages)
         read = passages[:READ_PASSAGES]
         scored = self._read(asked, found, read, listen) if self._scorer else self._embed(asked, found)
@@ -118,8 +120,9 @@ class ExtractiveAnswerer:
 
     def doubts(self, question: str, best: ScoredSentence) -> dict[str, float]:
         """Features of `CONFIDENCE` for an answer that begins with the best of `score`'s sentences."""
-        asked = Question(question, self._idf)
-        missing = asked.missing(words(best.passage.article))
+        article = best.passage.article
+        asked = Question(spell_out(plain_question(question), [article.text]), self._idf)
+        missing = asked.missing(words(article))
         return {**best.features, "best": _log_odds(best.probability), "missing": missing}
 
     def _read(

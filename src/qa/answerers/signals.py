@@ -10,9 +10,9 @@ from functools import cached_property
 from qa.lexical import terms
 from qa.types import Article, Passage, Sentence
 
-__all__ = ["Candidate", "Question", "candidates", "words"]
+__all__ = ["Candidate", "Question", "candidates", "spell_out", "words"]
 
-MIN_TERMS = 3
+MIN_TERMS = 2
 SAME_BEGINNING = 5
 """Letters in which forms of one name agree."""
 
@@ -47,6 +47,8 @@ _EXPECTED = (
     ),
 )
 _NAME = re.compile(r"(?<!\w)(?:[^\W\d_a-z][\w'’.-]*\w|\d[\w.,'’-]*\w|\d)")
+_ACRONYM = re.compile(r"(?<![\w.&-])[A-Z]{3,6}(?![\w.&-])")
+_SMALL = r"\s+(?:(?:of|the|and|for|on|in|against|to)\s+)*"
 _LIST_ITEM = re.compile(r"[-*•–]\s|\(?\w{1,2}[.)]\s")
 _BOILERPLATE = re.compile(
     r"^(?:read more|sign up|subscribe|click here|related:|photo(?:graph)?:|image:|file photo|advertisement|share this"
@@ -105,6 +107,26 @@ class Question:
         missing = [name for name in self.names - found if name.isdigit() or name[:SAME_BEGINNING] not in beginnings]
         total = sum(self.weights.get(name, 1.0) for name in self.names)
         return sum(self.weights.get(name, 1.0) for name in missing) / total if total else 0.0
+
+
+def spell_out(question: str, texts: Sequence[str]) -> str:
+    """Return a question with the acronyms that no text has replaced by the first name in the texts that they stand for.
+
+    A name stands for an acronym when its words begin with those capitals, small words between them aside: a reader asks
+    about the HSE, the articles write Health Service Executive.
+    """
+
+    def name(acronym: re.Match[str]) -> str:
+        letters = _SMALL.join(rf"{letter}\w*" for letter in acronym.group())
+        found = next(filter(None, (re.search(rf"(?<!\w){letters}", text) for text in texts)), None)
+        return " ".join(found.group().split()) if found else acronym.group()
+
+    if not _ACRONYM.search(question):
+        return question
+    known = frozenset(term for text in texts for term in terms(text))
+    return _ACRONYM.sub(
+        lambda found: found.group() if known.issuperset(terms(found.group())) else name(found), question
+    )
 
 
 def words(article: Article) -> frozenset[str]:

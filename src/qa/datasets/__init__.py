@@ -7,7 +7,7 @@ from qa.datasets.feedback import evaluate_feedback
 from qa.datasets.fever import evaluate_fever
 from qa.datasets.followups import evaluate_conversations, evaluate_followups
 from qa.datasets.multirc import evaluate_multirc
-from qa.datasets.questions import evaluate_starter, evaluate_swapped
+from qa.datasets.questions import evaluate_plain, evaluate_starter, evaluate_swapped
 from qa.datasets.realtimeqa import evaluate_realtimeqa
 from qa.datasets.squad2 import evaluate_squad2
 from qa.datasets.support import evaluate_support
@@ -26,6 +26,7 @@ DATASETS: dict[str, Dataset] = {
     "fever": evaluate_fever,
     "out-of-corpus": evaluate_out_of_corpus,
     "swapped": evaluate_swapped,
+    "plain": evaluate_plain,
     "conversations": evaluate_conversations,
     "followups": evaluate_followups,
     "support": evaluate_support,

@@ -1,4 +1,4 @@
-"""The questions that come with the project, on the starter corpus: with gold sentences, or with a name exchanged."""
+"""The questions that come with the project, on the starter corpus: with gold sentences, typed plainly, or changed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from qa.evaluation import evaluate
 from qa.gold import load_questions
 from qa.resources import starter_corpus
 
-__all__ = ["evaluate_starter", "evaluate_swapped"]
+__all__ = ["evaluate_plain", "evaluate_starter", "evaluate_swapped"]
 
 QUESTIONS = Path("eval/questions.jsonl")
 SWAPPED = Path("eval/swapped.jsonl")
+PLAIN = Path("eval/plain.jsonl")
 
 
 def evaluate_starter(request: Request) -> Evaluated:
@@ -25,6 +26,11 @@ def evaluate_starter(request: Request) -> Evaluated:
 def evaluate_swapped(request: Request) -> Evaluated:
     """Ask questions whose name, place or number was exchanged, so that no article of the starter corpus answers."""
     return _evaluate(request, "swapped", request.questions or SWAPPED, starter_corpus())
+
+
+def evaluate_plain(request: Request) -> Evaluated:
+    """Ask questions in the forms in which people type them, of the starter corpus."""
+    return _evaluate(request, "plain", request.questions or PLAIN, starter_corpus())
 
 
 def _evaluate(request: Request, dataset: str, path: Path, corpus: Path | None) -> Evaluated:

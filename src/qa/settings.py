@@ -162,7 +162,7 @@ class LLMSettings(_Section):
         2, description="Requests to the language model at the same time; more wait their turn."
     )
     min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.4, description="Below this confidence the language model is not asked."
+        0.2, description="Below this confidence the language model is not asked."
     )
     rewrite_follow_ups: bool = Field(
         False,

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from qa.embedders import load_embedder
@@ -14,6 +15,10 @@ from qa.index import BuildReport, build_index
 from qa.settings import Settings, load_settings
 
 CORPUS = Path(__file__).parent / "corpus"
+
+# Time belongs to the benchmarks: on a busy machine any example can be slow.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

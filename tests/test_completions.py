@@ -145,7 +145,7 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
-@profile(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages=st.lists(MESSAGES, min_size=1, max_size=6), streamed=st.booleans())
 def test_any_chat_is_answered_or_refused(engine: Engine, messages: list[Any], streamed: bool) -> None:
     body = {"model": "sourceline", "messages": messages, "stream": streamed}

@@ -157,7 +157,7 @@ texts = st.lists(st.lists(st.tuples(sentences, st.sampled_from([" ", "\n", ""]))
                  max_size=4)  # fmt: skip
 
 
-@profile(deadline=None, max_examples=400)
+@profile(max_examples=400)
 @given(texts, st.data())
 def test_what_is_marked_is_the_sentence_and_nothing_else_can_be(
     paragraphs: list[list[tuple[str, str]]], data: st.DataObject

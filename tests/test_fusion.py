@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qa.fusion import reciprocal_rank_fusion
@@ -58,7 +58,6 @@ def test_impossible_arguments_are_refused(
         reciprocal_rank_fusion(rankings, weights, k)
 
 
-@settings(deadline=None)
 @given(rankings_of_ids)
 def test_every_id_comes_out_once_with_its_sum(rankings: list[list[int]]) -> None:
     fused = reciprocal_rank_fusion(rankings)
@@ -68,7 +67,6 @@ def test_every_id_comes_out_once_with_its_sum(rankings: list[list[int]]) -> None
     assert fused == sorted(fused, key=lambda scored: (-scored[1], scored[0]))
 
 
-@settings(deadline=None)
 @given(rankings_of_ids)
 def test_the_order_of_the_rankings_does_not_matter(rankings: list[list[int]]) -> None:
     fused = reciprocal_rank_fusion(rankings)

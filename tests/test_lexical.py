@@ -98,7 +98,6 @@ def test_a_sentence_end_is_no_initial() -> None:
     assert terms("Plan B.Then vitamin C.") == terms("Plan B. Then vitamin C.")
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_canonically_equal_texts_give_the_same_terms(text: str) -> None:
     assert terms(unicodedata.normalize("NFC", text)) == terms(unicodedata.normalize("NFD", text))
@@ -128,7 +127,6 @@ def test_scores_are_those_of_the_formula(question: str) -> None:
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
-@settings(deadline=None)
 @given(
     texts=st.dictionaries(st.integers(0, 2**40), st.lists(st.sampled_from(TREES), max_size=6), max_size=12),
     question=st.lists(st.sampled_from(TREES), min_size=1, max_size=3),
@@ -202,7 +200,7 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(changes)
 def test_bit_by_bit_gives_the_bytes_of_built_at_once(steps: list[tuple[str, int, str]]) -> None:
     index, held = LexicalIndex.empty(), dict[int, str]()
@@ -319,7 +317,6 @@ def test_damaged_bytes_are_refused(data: bytes, message: str) -> None:
         LexicalIndex.load(files)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_no_bytes_do_worse_than_be_refused(junk: bytes, at: int) -> None:
     whole = saved(built(NEWS))

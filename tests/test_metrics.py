@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qa import metrics
@@ -75,7 +75,6 @@ def test_a_share_of_nothing_is_refused(measure: object) -> None:
         measure()  # type: ignore[operator]
 
 
-@settings(deadline=None)
 @given(
     ranking=st.lists(st.integers(0, 30), unique=True, min_size=1, max_size=20),
     gains=st.dictionaries(st.integers(0, 30), st.integers(1, 3), min_size=1, max_size=8),

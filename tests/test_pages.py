@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as profile
 from hypothesis import strategies as st
 from starlette.datastructures import URL, QueryParams
 from starlette.testclient import TestClient
@@ -298,14 +297,12 @@ def read(address: str) -> SearchForm:
     return SearchForm.read(QueryParams(URL(address).query))
 
 
-@profile(deadline=None)
 @given(FORMS)
 def test_an_address_asks_for_exactly_what_the_form_had(form: SearchForm) -> None:
     assert form.address.isascii() and form.address.startswith("/?")
     assert read(form.address) == form
 
 
-@profile(deadline=None)
 @given(FORMS, WORDS.map(str.strip).filter(bool))
 def test_a_form_with_something_changed_is_the_same_but_for_that(form: SearchForm, other: str) -> None:
     assert read(form.but(question=other).address) == SearchForm(
@@ -370,7 +367,6 @@ def test_the_sentences_that_an_address_names(cite: str, marked: set[int], same: 
     assert cited_sentences(cite, SENTENCES) == (frozenset(marked), same)
 
 
-@profile(deadline=None)
 @given(TEXT | st.text("0123456789.,abcdef", max_size=40))
 def test_any_address_marks_only_sentences_that_it_names(cite: str) -> None:
     marked, _ = cited_sentences(cite, SENTENCES)

@@ -23,7 +23,7 @@ SPACES = " | | |\n|\n|\n\n|\n \n|\t|\u00a0|\u2028|\x1c|\r"
 PIECES = "|".join([WORDS, MARKS, SPACES]).split("|")
 hostile = st.one_of(st.text(max_size=80), st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
 words = st.lists(st.sampled_from(PIECES), max_size=60).map(" ".join)
-EXAMPLES = settings(max_examples=300, deadline=None)
+EXAMPLES = settings(max_examples=300)
 
 
 @pytest.mark.parametrize("case", GOLD, ids=lambda case: case["note"])

@@ -132,7 +132,7 @@ def test_both_paths_answer_alike(client: TestClient) -> None:
     assert {k: v for k, v in short.items() if k not in volatile} == {k: v for k, v in long.items() if k not in volatile}
 
 
-@profile(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=8),
     sentences=st.integers(1, 10),

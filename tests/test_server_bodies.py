@@ -234,7 +234,7 @@ def test_a_large_body_in_pieces_is_refused(client: TestClient) -> None:
     assert client.post("/ask", content=fits + b" ", headers=JSON).status_code == 413
 
 
-@profile(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda t: t.encode("utf-8", "surrogatepass")))
 def test_no_bytes_are_a_defect(client: TestClient, body: bytes) -> None:
     assert client.post("/ask", content=body, headers=JSON).status_code in (200, 400, 422)
@@ -248,7 +248,7 @@ json_values = st.recursive(
 FIELDS = ["question", "stream", "history", "filters", "top_k", "max_sentences", "answerer", "include", "x"]
 
 
-@profile(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=5), st.booleans())
 def test_no_json_is_a_defect(client: TestClient, body: dict[str, Any], whole: bool) -> None:
     if whole:

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from qa.engine import ArticleView, IndexStatus
@@ -91,7 +90,6 @@ def test_only_web_addresses_are_links(url: str | None) -> None:
     assert safe_url(url) is None and original(url, "x", "x") is None
 
 
-@profile(deadline=None)
 @given(st.text(max_size=60) | st.text(max_size=40).map(lambda t: "http://" + t))
 def test_what_is_a_link_is_a_web_address(url: str) -> None:
     safe = safe_url(url)
@@ -158,7 +156,6 @@ def test_times() -> None:
     assert (readable_time(4.2), readable_time(999), readable_time(1234)) == ("4 ms", "999 ms", "1.23 s")
 
 
-@profile(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["A b.", "😀 c.", "«D»", "e"]), st.sampled_from([" ", "\n\n", "\n", "", "\n\n\n\n"]))

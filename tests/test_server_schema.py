@@ -63,7 +63,7 @@ def test_the_api_is_as_it_says(operations: dict[str, Any], label: str, mode: Gen
         pytest.skip("takes nothing that could be unfit")
     headers = {"Authorization": f"Bearer {TOKEN}"} if "jobs" in label or "rebuild" in label else None
 
-    @profile(max_examples=OPERATIONS[label], deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @profile(max_examples=OPERATIONS[label], suppress_health_check=list(HealthCheck), database=None)
     @given(operation.as_strategy(generation_mode=mode))
     def run(case: schemathesis.Case) -> None:
         case.call_and_validate(headers=headers)

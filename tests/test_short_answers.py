@@ -69,7 +69,7 @@ def test_the_words_that_answer_are_given(client: TestClient, question: str) -> N
 WORDS = ["Oster", "Dam", "turbine", "ferry", "storm", "homes", "who", "how many", "when", "euros", "😀", "arrested"]
 
 
-@profile(max_examples=15, deadline=None, database=None)
+@profile(max_examples=15, database=None)
 @given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=6), most=st.integers(1, 10))
 def test_whatever_is_asked_the_words_are_the_articles_own(client: TestClient, words: list[str], most: int) -> None:
     question = " ".join([*words, "Vestnett?"])

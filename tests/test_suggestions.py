@@ -147,7 +147,7 @@ PIECES = [
 ]
 
 
-@profile(deadline=None, max_examples=500)
+@profile(max_examples=500)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=14).map(" ".join) | st.sampled_from(list(SENTENCES)), st.text(max_size=9)
 )

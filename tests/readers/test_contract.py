@@ -214,14 +214,14 @@ def test_hostile_input_gives_an_article_or_a_reason(suffix: str, name: str) -> N
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.binary(max_size=300))
 def test_any_bytes_give_an_article_or_a_reason(suffix: str, data: bytes) -> None:
     read(suffix, data)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_story_gives_an_article_or_a_reason(suffix: str, data: st.DataObject) -> None:
     story = (ARTICLES / f"ferry.{suffix}").read_bytes()
@@ -231,7 +231,7 @@ def test_damaged_story_gives_an_article_or_a_reason(suffix: str, data: st.DataOb
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(text=st.text(max_size=200))
 def test_any_text_gives_an_article_or_a_reason(suffix: str, text: str) -> None:
     read(suffix, wrap(suffix, text).encode("utf-8", "surrogatepass"))

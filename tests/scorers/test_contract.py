@@ -127,7 +127,7 @@ def test_any_text_is_scored(scorer: Scorer, text: str) -> None:
     check(scorer, QUESTION, [passage(text, [text]), passage("", [text, "Yes.", text])])
 
 
-@profile(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(st.characters(), max_size=30), min_size=2, max_size=6))
 def test_made_up_text_is_scored(scorer: Scorer, texts: list[str]) -> None:
     question, title, *sentences = texts

@@ -48,7 +48,7 @@ def test_offsets_count_code_points() -> None:
     assert texts_of(encoded, sentences)[1] == ["東", "京", "won", "."]
 
 
-@profile(max_examples=200, deadline=None)
+@profile(max_examples=200)
 @given(question=TEXTS, title=TEXTS, sentences=st.lists(TEXTS, max_size=5))
 def test_every_part_is_what_the_tokenizer_makes_of_it_alone(question: str, title: str, sentences: list[str]) -> None:
     encoded = ENCODER.encode(question, title, sentences)

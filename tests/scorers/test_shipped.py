@@ -58,7 +58,7 @@ def read_passages(draw: st.DrawFn) -> tuple[Encoded, np.ndarray[Any, np.dtype[np
     return Encoded([0] * at, [0] * at, starts, marks, offsets), logits
 
 
-@profile(max_examples=150, deadline=None)
+@profile(max_examples=150)
 @given(read_passages())
 def test_the_best_span_of_all(given_: tuple[Encoded, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
     encoded, logits = given_

@@ -99,7 +99,7 @@ def test_approximate_lists_find_nearly_all_with_the_probes_they_choose() -> None
     assert 1 <= loaded._index.nprobe <= loaded._index.nlist > 10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 70), st.sampled_from(list(KINDS)))
 def test_ties_come_by_ascending_id(seed: int, count: int, k: int, kind: str) -> None:
     ids = np.random.default_rng(seed).permutation(1000)[:count].tolist()

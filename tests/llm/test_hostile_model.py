@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from llm.hostile import BEHAVIOURS, Hostile, hostile
+from llm.hostile import BEHAVIOURS, Hostile
 from llm.safety import check_reply, codes
 from qa.engine import Engine
 from qa.server import create_app
@@ -17,12 +17,6 @@ from serving import events
 QUESTION = "How many turbines did engineers replace at the Oster Dam?"
 ASK: dict[str, Any] = {"question": QUESTION, "max_sentences": 1, "include": ["passages"]}
 TIMEOUT = 1.0
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[Hostile]:
-    with hostile() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

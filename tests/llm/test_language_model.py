@@ -26,7 +26,6 @@ from llm.hostile import (
     Hostile,
     delta,
     forever,
-    hostile,
     items,
     says,
 )
@@ -42,12 +41,6 @@ QUESTION = "How many turbines did engineers replace at the Oster Dam?"
 NOTHING = "Which chess opening did the champion prefer?"
 
 Open = Callable[..., Engine]
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[Hostile]:
-    with hostile() as started:
-        yield started
 
 
 @pytest.fixture

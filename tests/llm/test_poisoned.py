@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from llm.hostile import EVIL, NOBODY, Asked, Behaviour, Hostile, hostile, items, says
+from llm.conftest import Publish
+from llm.hostile import EVIL, NOBODY, Asked, Behaviour, Hostile, items, says
 from llm.safety import check_reply, codes
 from qa.answerers.llm import make_prompt
-from qa.embedders import load_embedder
-from qa.engine import Engine
-from qa.index import build_index
 from qa.lexical import terms
-from qa.server import create_app
-from qa.settings import LLMSettings, Settings
+from qa.settings import LLMSettings
 from qa.types import Article, Chunk, Passage, Sentence
 
 QUESTIONS = [
@@ -76,27 +72,9 @@ MODELS: dict[str, Behaviour] = {
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Hostile]:
-    with hostile() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def client(
-    stub: Hostile, make_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TestClient]:
+def client(publish: Publish) -> TestClient:
     assert len(ARTICLES) == 100
-    folder = tmp_path_factory.mktemp("poisoned")
-    (folder / "corpus").mkdir()
-    (folder / "corpus" / "all.jsonl").write_text("".join(json.dumps(article) + "\n" for article in ARTICLES))
-    settings = make_settings(folder, llm=stub.settings())
-    report = build_index(settings, load_embedder(settings.embedding, settings.paths.cache, prepare=True))
-    assert report is not None
-    engine = Engine.open(settings)
-    assert engine.status().articles >= 80, "some repeat others"
-    with TestClient(create_app(engine), base_url="http://127.0.0.1") as started:
-        yield started
-    engine.close()
+    return publish(ARTICLES)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -23,7 +23,6 @@ from llm.hostile import (
     Behaviour,
     Hostile,
     forever,
-    hostile,
     says,
     status,
     whole,
@@ -125,12 +124,6 @@ def is_rewriting(asked: Asked) -> bool:
 
 def rewritings(stub: Hostile) -> list[Asked]:
     return [asked for asked in stub.requests if is_rewriting(asked)]
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[Hostile]:
-    with hostile() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,8 @@ def test_a_misspelt_name_is_asked_as_the_articles_write_it(
     answer = starter.ask(question)
     assert (answer.question, answer.resolved_question) == (question, asked)
     assert any(cited in " ".join(citation.quote.split()) for citation in answer.citations)
+    found = starter.search(question)
+    assert (found.resolved_question, found.passages) == (asked, answer.passages), "it shows where an answer is sought"
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,7 @@ def search(
 
         _print_json(search_reply(asked, found).model_dump(mode="json"))
     else:
+        _print_resolved(found.resolved_question)
         _print_passages(found.passages)
         _print_notes(found.notes)
     if not found.passages:
@@ -535,8 +536,7 @@ def _print_report(report: BuildReport) -> None:
 
 def _print_answer(answer: Answer) -> None:
     console = _stdout()
-    if answer.resolved_question:
-        console.print(_text_of((f"Understood as: {answer.resolved_question}\n", "dim")), soft_wrap=True)
+    _print_resolved(answer.resolved_question)
     if answer.status == "not_found":
         _print_not_found(answer)
     if answer.statements:
@@ -555,6 +555,11 @@ def _print_answer(answer: Answer) -> None:
     timings = " · ".join(f"{stage} {value:.0f}" for stage, value in answer.timings_ms.items())
     console.print()
     console.print(_text_of((f"generation {answer.generation} · {timings} ms", "dim")), soft_wrap=True)
+
+
+def _print_resolved(question: str | None) -> None:
+    if question:
+        _stdout().print(_text_of((f"Understood as: {question}\n", "dim")), soft_wrap=True)
 
 
 def _print_not_found(answer: Answer) -> None:

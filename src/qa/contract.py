@@ -424,6 +424,7 @@ class SearchReply(_Out):
 
     object: Literal["search"] = "search"
     question: str
+    resolved_question: str | None = None
     generation: int
     passages: list[PassageOut]
     dates: DatesOut | None

@@ -75,12 +75,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Passages without an answer, the generation that they come from, and the time that articles were preferred for."""
+    """Passages without an answer, the generation that they come from, and the time that articles were preferred for.
+
+    `resolved_question` is what was searched for in place of a question that misspells a name.
+    """
 
     passages: tuple[Passage, ...]
     generation: int
     timings_ms: dict[str, float]
     scope: TimeScope | None = None
+    resolved_question: str | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -282,10 +286,14 @@ class Engine:
         """Return the passages for a question, best first. Arguments and errors are those of `ask`."""
         question = check_question(question)
         with self._pin() as live:
+            asked = live.retriever.respell(question)
             found = live.retriever.retrieve(
-                question, k or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
+                asked, k or self.settings.retrieval.passages, filters, as_of=as_of, dates=dates
             )
-            return SearchResult(found.passages, live.snapshot.generation.number, found.timings_ms, found.scope)
+            resolved = asked if asked != question else None
+            return SearchResult(
+                found.passages, live.snapshot.generation.number, found.timings_ms, found.scope, resolved
+            )
 
     def rankings(self, question: str, k: int, *, as_of: date | None = None) -> dict[str, tuple[Passage, ...]]:
         """The first k passages of each ranking (dense, lexical, fused), for evaluation; `as_of` as for `ask`."""

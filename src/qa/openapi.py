@@ -275,6 +275,7 @@ EXAMPLES: dict[str, Any] = {
     "SearchReply": {
         "object": "search",
         "question": _QUESTION,
+        "resolved_question": None,
         "generation": 7,
         "passages": [_PASSAGE],
         "dates": _DATES,

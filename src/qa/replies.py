@@ -187,6 +187,7 @@ def search_reply(question: str, found: SearchResult) -> SearchReply:
     """The body of ``POST /v1/search``."""
     return SearchReply(
         question=question,
+        resolved_question=found.resolved_question,
         generation=found.generation,
         passages=_passages(found.passages, scores=True),
         dates=_dates(found.scope),

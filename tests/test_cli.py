@@ -382,8 +382,10 @@ def test_damage_with_nothing_to_fall_back_on(indexed: Path) -> None:
 
 # Exit code 130
 
+# A shell without job control starts what runs in the background deaf to SIGINT, and so these tests, perhaps.
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from qa.cli import main
 from qa.embedders.hashing import HashingEmbedder
 def embed(self, texts):

@@ -104,7 +104,7 @@ def test_every_sentence_is_cited_and_checked(settings: Settings, capsys: pytest.
 def outcome(model: str | None, status: str, told: set[str]) -> str:
     """What became of a question."""
     if "llm_fallback" in told:
-        return "articles quoted instead"
+        return "articles quoted instead" if status == "answered" else "refused, as they would not be quoted"
     if model is None:
         return "refused before it was asked"
     return "answered by the model" if status == "answered" else "refused by the model"

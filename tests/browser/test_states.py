@@ -149,6 +149,7 @@ def test_panel(watch: Watch) -> None:
 def test_nothing_of_an_article_is_markup(watch: Watch) -> None:
     watched = watch()
     page = watched.open()
+    page.emulate_media(reduced_motion="reduce")  # else the panel takes its time to scroll
     watched.ask(KITES)
     assert watched.follow("nine metres") == "Mayor Ute Falk flew a 🪁 of nine metres."
     assert page.inner_text("#panel h2") == "Kites 🪁🪁 over <b>Brisk</b> & Halm"

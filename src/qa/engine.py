@@ -32,6 +32,7 @@ from qa.errors import (
     ReaderError,
 )
 from qa.followups import standalone
+from qa.lexical import is_invisible
 from qa.llm import load_language_model
 from qa.protocols import Answerer, Embedder, Listener, Scorer, SupportCheck
 from qa.retrieval import Retriever
@@ -453,7 +454,7 @@ def check_question(question: str) -> str:
     """
     if len(question) > MAX_QUESTION:
         raise QuestionError(f"the question has {len(question):,} characters; at most {MAX_QUESTION:,} can be asked")
-    visible = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else " " for c in question)
+    visible = "".join(" " if is_invisible(c) else c for c in question)
     cleaned = " ".join(unicodedata.normalize("NFC", visible).split())
     if not any(c.isalnum() for c in cleaned):
         raise QuestionError("the question has no words")

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 from qa.lexical import terms
+from qa.times import MONTHS, WEEKDAYS
 
 __all__ = ["Facts", "Name", "Number", "Scope", "Speech", "days_meant", "listed", "read_facts"]
 
@@ -63,10 +64,8 @@ _BOUNDS = (
 )
 _BOUND = re.compile(r"\b(?:" + "|".join(rf"(?P<{name}>{words})" for name, words in _BOUNDS) + r")[\s$€£]*\Z", re.I)
 
-_MONTHS = _table("january february march april may june july august september october november december", 1)
-_MONTHS |= {name[:3]: number for name, number in _MONTHS.items()} | {"sept": 9}
 _ALSO_WORDS = frozenset({"mar", "march", "may", "dec", "jan", "jun", "august"})
-_WEEKDAYS = _table("monday tuesday wednesday thursday friday saturday sunday")
+_WEEKDAYS = {name: number for number, name in enumerate(WEEKDAYS)}
 
 _TITLES = frozenset(listed("mr mrs ms miss dr sir dame prof professor lord lady rev"))
 _OPENERS = frozenset(
@@ -235,11 +234,11 @@ class _Reader:
                 self.days.append((month, day))
                 self.numbers.append(Number(Fraction(year), text=word[:4]))
                 self.used[place] = True
-            elif word in _MONTHS:
+            elif word in MONTHS:
                 self._month(place)
 
     def _month(self, place: int) -> None:
-        month, after = _MONTHS[self.lower[place]], place + 1
+        month, after = MONTHS[self.lower[place]], place + 1
         if self.at(after) == ".":
             after += 1
         before = place - 1
@@ -399,7 +398,7 @@ class _Reader:
         first = 0
         for place, token in enumerate([*self.tokens, "."]):
             here = place < len(self.tokens)
-            if here and token[0].isupper() and not (self.used[place] and self.at(place) not in _MONTHS):
+            if here and token[0].isupper() and not (self.used[place] and self.at(place) not in MONTHS):
                 if not run:
                     first = place
                 if not (self.used[place] or self.at(place) in _TITLES):

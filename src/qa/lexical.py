@@ -25,7 +25,7 @@ from qa.postings import Postings, PostingsBuilder
 from qa.protocols import FileSink, FileSource, IdArray
 from qa.types import Hit
 
-__all__ = ["LEXICAL", "LexicalIndex", "one_slip", "terms", "words"]
+__all__ = ["LEXICAL", "LexicalIndex", "is_invisible", "one_slip", "terms", "words"]
 
 LEXICAL = "bm25-numpy-1"
 """Names terms, formula and file format, for the manifest: change it with any of them."""
@@ -66,6 +66,11 @@ def one_slip(word: str, other: str) -> bool:
     one, two = word[at:], other[at:]
     exchanged = one[:2] == two[1::-1] and one[2:] == two[2:]
     return exchanged or one[1:] == two[1:] or one[1:] == two or one == two[1:]
+
+
+def is_invisible(character: str) -> bool:
+    """Whether a character is a control or format character, half a pair, private, or assigned to nothing."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from qa.problems import KINDS, Kind, Trouble
 from qa.records import Rating, Recalled
 from qa.replies import around_short_answer, article_url, original_url, safe_url
 from qa.settings import LLMSettings, ServerSettings
+from qa.times import MONTH_NAMES
 from qa.types import Sentence
 
 __all__ = ["Chip", "Pages", "Piece", "SearchForm", "chips", "paragraphs", "readable_date", "readable_time"]
@@ -38,10 +39,6 @@ PROMINENT = ("outdated", "conflict", "llm_fallback", "llm_partial", "llm_refused
 """Codes of the notes that stand under an answer; the others are among its details."""
 MARK = 8
 """Hexadecimal digits of a quote's SHA-256 in the address of a citation."""
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2}))?")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
@@ -351,7 +348,7 @@ def readable_date(value: str | None) -> str:
     match = _DATE.match(value or "")
     if match is None or not 1 <= int(match[2]) <= 12:
         return value or ""
-    day = f"{int(match[3])} {_MONTHS[int(match[2]) - 1]} {match[1]}"
+    day = f"{int(match[3])} {MONTH_NAMES[int(match[2]) - 1]} {match[1]}"
     return f"{day}, {match[4]}" if match[4] else day
 
 

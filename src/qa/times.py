@@ -15,7 +15,18 @@ import numpy as np
 from qa.protocols import FloatArray, IdArray
 from qa.types import Note, Span, TimeExpression, TimeScope
 
-__all__ = ["find_times", "outdated_note", "ranges", "recency", "span_fit", "time_note", "week_to"]
+__all__ = [
+    "MONTHS",
+    "MONTH_NAMES",
+    "WEEKDAYS",
+    "find_times",
+    "outdated_note",
+    "ranges",
+    "recency",
+    "span_fit",
+    "time_note",
+    "week_to",
+]
 
 WEEK = 7
 """Days, the last one included, of what counts as the present: "this week", "latest", and a moment that was given."""
@@ -26,11 +37,14 @@ after."""
 OUTDATED = 90
 """Days before the present after which what an article says of it may have changed: a quarter of a year."""
 
-_NAMES = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-          "December")  # fmt: skip
-_MONTHS = {name.lower(): number for number, name in enumerate(_NAMES, start=1)}
-_MONTHS |= {name[:3]: number for name, number in _MONTHS.items()} | {"sept": 9}
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MONTH_NAMES = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+MONTHS = {name.lower(): number for number, name in enumerate(MONTH_NAMES, start=1)}
+MONTHS |= {name[:3]: number for name, number in MONTHS.items()} | {"sept": 9}
+"""Numbers of the months, by name and by what is written for short, in small letters."""
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "couple": 2, "three": 3, "few": 3, "four": 4, "several": 4, "five": 5,
             "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12}  # fmt: skip
 _ALSO_WORDS = frozenset({"mar", "march", "may", "august"})
@@ -41,7 +55,7 @@ _YEAR = (
     r"(?<![\w$£€.,:/-])(?P<year>(?:19|20)\d\d)(?![\w%°]|[.,:/]\d|[-–]\d|:\s)"
     r"(?!\s+(?:dollars|euros|pounds|prices|terms|people|men|women)\b)"
 )
-_MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\b\.?"
+_MONTH = rf"(?P<month>{'|'.join(sorted(MONTHS, key=len, reverse=True))})\b\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _WHEN = r"(?P<when>in|on|during|since|before|after|until|till|by|throughout)\s+"
 _PART = (
@@ -50,7 +64,7 @@ _PART = (
 )
 _COUNT = rf"(?P<count>\d{{1,4}}|(?:a\s+)?(?:{'|'.join(_NUMBERS)})(?:\s+of)?)"
 _UNIT = r"(?P<unit>day|week|month|year)"
-_WEEKDAY = rf"(?P<weekday>{'|'.join(_WEEKDAYS)})"
+_WEEKDAY = rf"(?P<weekday>{'|'.join(WEEKDAYS)})"
 
 
 def span_fit(span: Span, days: IdArray) -> FloatArray:
@@ -175,7 +189,7 @@ def _by_calendar_day(match: re.Match[str], as_of: date) -> Span | None:
     """A day of a month, with a year or without: then the nearest one, for dates ahead are written like this too."""
     if match["year"] is None and not _capital_month(match):
         return None
-    month, day = _MONTHS[match["month"].lower()], int(match["day"])
+    month, day = MONTHS[match["month"].lower()], int(match["day"])
     years = [int(match["year"])] if match["year"] else [as_of.year - 1, as_of.year, as_of.year + 1]
     days = [found for year in years if (found := _day(year, month, day))]
     if not days:
@@ -198,7 +212,7 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 
 def _by_month_of_year(match: re.Match[str], as_of: date) -> Span | None:
-    return _span(*_month(int(match["year"]), _MONTHS[match["month"].lower()]), as_of, match["when"] or "in")
+    return _span(*_month(int(match["year"]), MONTHS[match["month"].lower()]), as_of, match["when"] or "in")
 
 
 def _by_years(match: re.Match[str], as_of: date) -> Span | None:
@@ -214,7 +228,7 @@ def _by_month(match: re.Match[str], as_of: date) -> Span | None:
     """A month without a year: the latest that has begun, or with "last" the latest that is over."""
     if not _capital_month(match):
         return None
-    month, when = _MONTHS[match["month"].lower()], match["when"].lower()
+    month, when = MONTHS[match["month"].lower()], match["when"].lower()
     if when == "next":
         return week_to(as_of)
     begun = as_of.year if month <= as_of.month else as_of.year - 1
@@ -291,7 +305,7 @@ def _by_weekday(match: re.Match[str], as_of: date) -> Span | None:
         return None
     if when in ("this", "next"):
         return week_to(as_of)
-    back = (as_of.weekday() - _WEEKDAYS.index(match["weekday"].lower()) - 1) % 7 + 1
+    back = (as_of.weekday() - WEEKDAYS.index(match["weekday"].lower()) - 1) % 7 + 1
     day = _shift(as_of, -back)
     return Span(day, as_of if when == "since" else day)
 
@@ -370,14 +384,14 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Span | None
 
 def _range(span: Span) -> str:
     """A span in words: ``30 December 2022 to 5 January 2023``; what both ends share is said once."""
-    last = f"{span.last.day} {_NAMES[span.last.month - 1]} {span.last.year}"
+    last = f"{span.last.day} {MONTH_NAMES[span.last.month - 1]} {span.last.year}"
     if span.first is None:
         return f"up to {last}"
     if span.first == span.last:
         return last
     first = f"{span.first.day}"
     if (span.first.year, span.first.month) != (span.last.year, span.last.month):
-        first += f" {_NAMES[span.first.month - 1]}"
+        first += f" {MONTH_NAMES[span.first.month - 1]}"
     if span.first.year != span.last.year:
         first += f" {span.first.year}"
     return f"{first} to {last}"

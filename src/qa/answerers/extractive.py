@@ -111,8 +111,7 @@ class ExtractiveAnswerer:
         self, question: str, passages: Sequence[Passage], listen: Listener = lambda _: None
     ) -> list[ScoredSentence]:
         """Every usable sentence of the passages with its probability, best first; ties by article and position."""
-        told = [sentence.text for passage in passages for sentence in passage.sentences]
-        asked = Question(spell_out(plain_question(question), told), self._idf)
+        asked = self._asked(question, [sentence.text for passage in passages for sentence in passage.sentences])
         found = candidates(asked, passages)
         read = passages[:READ_PASSAGES]
         scored = self._read(asked, found, read, listen) if self._scorer else self._embed(asked, found)
@@ -121,9 +120,12 @@ class ExtractiveAnswerer:
     def doubts(self, question: str, best: ScoredSentence) -> dict[str, float]:
         """Features of `CONFIDENCE` for an answer that begins with the best of `score`'s sentences."""
         article = best.passage.article
-        asked = Question(spell_out(plain_question(question), [article.text]), self._idf)
-        missing = asked.missing(words(article))
+        missing = self._asked(question, [article.text]).missing(words(article))
         return {**best.features, "best": _log_odds(best.probability), "missing": missing}
+
+    def _asked(self, question: str, texts: Sequence[str]) -> Question:
+        """A question as these texts can answer it: of a request what it asks, and acronyms as they write them."""
+        return Question(spell_out(plain_question(question), texts), self._idf)
 
     def _read(
         self, asked: Question, found: Sequence[Candidate], passages: Sequence[Passage], listen: Listener

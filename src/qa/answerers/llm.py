@@ -19,7 +19,7 @@ from typing import Any
 from qa.answerers.extractive import ExtractiveAnswerer, ScoredSentence, beside, refused
 from qa.answerers.items import Item, ItemReader
 from qa.errors import LanguageModelError
-from qa.lexical import terms
+from qa.lexical import is_invisible, terms
 from qa.llm import LanguageModel, Message
 from qa.protocols import Listener, SupportCheck, TokenCounter
 from qa.sentences import split_sentences
@@ -241,7 +241,7 @@ def is_plain(text: str, sources: Sequence[str]) -> bool:
     """Whether a text has words, and no invisible characters, markup or addresses but those that a source has too."""
     if len(set(terms(text))) < MIN_TERMS:
         return False
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn") for c in text):
+    if any(map(is_invisible, text)):
         return False
     return all(any(match[0].strip() in source for source in sources) for match in _SPECIAL.finditer(text))
 

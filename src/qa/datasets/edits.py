@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qa.facts import listed
+from qa.times import MONTH_NAMES, WEEKDAYS
 from qa.types import Article, Sentence
 
 __all__ = ["Pair", "Place", "edited_pairs"]
@@ -45,6 +46,11 @@ class Pair:
 Edit = Callable[[Place, random.Random], str | None]
 
 
+def _exchanged(pairs: str) -> dict[str, str]:
+    """A table of what stands for what: ``rose/fell fell/rose``."""
+    return dict(pair.split("/") for pair in listed(pairs))
+
+
 _NUMBER = re.compile(r"(?<![\w.,:-])(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)(?![\w:-]|[.,]\d)")
 _WORD_NUMBERS = dict(
     zip(
@@ -54,26 +60,23 @@ _WORD_NUMBERS = dict(
     )
 )
 _WORD_NUMBER = re.compile(rf"\b(?:{'|'.join(_WORD_NUMBERS)})\b")
-_MONTHS = listed("January February March April May June July August September October November December")
-_DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-_DATE = re.compile(rf"\b(?:{'|'.join(_MONTHS)})\b(?! be\b)|\b(?:{'|'.join(_DAYS)})\b|\b(?:19|20)\d\d\b")
+_DAYS = tuple(name.title() for name in WEEKDAYS)
+_CALENDAR = frozenset({*MONTH_NAMES, *_DAYS})
+_DATE = re.compile(rf"\b(?:{'|'.join(MONTH_NAMES)})\b(?! be\b)|\b(?:{'|'.join(_DAYS)})\b|\b(?:19|20)\d\d\b")
 _NAME = re.compile(r"(?<=[a-z,] )(?:[A-Z][\w’'-]*[a-z]|[A-Z]{2,})(?: (?:[A-Z][\w’'-]*[a-z]|[A-Z]{2,}))*")
 _AUXILIARY = re.compile(r"\b(?:was|were|is|are|has|have|had|will|would|could|can|should|must)\b(?! not\b|n[’']t)")
 _NOT = re.compile(r" not\b|n[’']t\b|\bnever ")
 _SAID_LAST = re.compile(r"^(?P<what>[^“”\"]+?), (?P<who>(?:the |an? )?[\w. ’-]{2,60}?) said(?P<when> on \w+day)?\.$")
 _SAID_FIRST = re.compile(r"^(?P<who>[A-Z][\w. ’-]{2,60}?) said (?P<when>on \w+day )?(?:that )?(?P<what>[a-z][^“”\"]+)$")
-_TURNED = dict(
-    pair.split("/")
-    for pair in listed(
-        "rose/fell fell/rose increased/decreased more/less fewer/more before/after after/before won/lost"
-        " opened/closed closed/opened began/ended ended/began higher/lower lower/higher largest/smallest"
-        " most/least up/down bought/sold sold/bought joined/left first/last arrested/released"
-        " released/arrested approved/rejected rejected/approved allowed/banned banned/allowed entered/left"
-        " lost/gained gained/lost restored/destroyed stopped/started started/stopped attacked/defended"
-        " supported/opposed signed/rejected accepted/refused older/newer new/old public/private private/public"
-        " above/below early/late later/earlier faster/slower encrypted/decrypted seized/returned shut/opened"
-        " longer/shorter outside/inside inside/outside"
-    )
+_TURNED = _exchanged(
+    "rose/fell fell/rose increased/decreased more/less fewer/more before/after after/before won/lost"
+    " opened/closed closed/opened began/ended ended/began higher/lower lower/higher largest/smallest"
+    " most/least up/down bought/sold sold/bought joined/left first/last arrested/released"
+    " released/arrested approved/rejected rejected/approved allowed/banned banned/allowed entered/left"
+    " lost/gained gained/lost restored/destroyed stopped/started started/stopped attacked/defended"
+    " supported/opposed signed/rejected accepted/refused older/newer new/old public/private private/public"
+    " above/below early/late later/earlier faster/slower encrypted/decrypted seized/returned shut/opened"
+    " longer/shorter outside/inside inside/outside"
 )
 _TURN = re.compile(rf"\b(?:{'|'.join(_TURNED)})\b")
 _MODAL = re.compile(r"\b(?:may|might|could) (?=(?:be|have|not)\b|[a-z]+\b)")
@@ -85,28 +88,22 @@ _CONTRACTED = {
     f"{verb} not": f"{verb}n’t" for verb in listed("did does was were is are has have had would could do should")
 } | {"cannot": "can’t", "will not": "won’t"}
 _CONTRACT = re.compile(rf"\b(?:{'|'.join(_CONTRACTED)})\b")
-_SYNONYMS = dict(
-    pair.split("/")
-    for pair in listed(
-        "began/started big/large large/big about/roughly showed/revealed found/discovered buy/purchase"
-        " help/assist attempt/try tried/attempted money/funds begin/start end/finish ended/finished"
-        " sent/dispatched asked/requested wanted/sought got/obtained gave/provided needed/required"
-        " stopped/halted made/created country/nation countries/nations hospitals/clinics police/officers"
-        " firm/company company/firm job/post kept/retained people/persons often/frequently quickly/rapidly"
-        " damage/harm attack/assault used/employed took/seized built/constructed shut/closed enough/sufficient"
-        " children/kids whole/entire near/close old/former system/network systems/networks staff/employees"
-        " workers/staff customers/clients files/documents criminals/crooks gang/group worth/valued"
-        " stolen/taken arrested/detained hit/struck warned/cautioned"
-    )
+_SYNONYMS = _exchanged(
+    "began/started big/large large/big about/roughly showed/revealed found/discovered buy/purchase"
+    " help/assist attempt/try tried/attempted money/funds begin/start end/finish ended/finished"
+    " sent/dispatched asked/requested wanted/sought got/obtained gave/provided needed/required"
+    " stopped/halted made/created country/nation countries/nations hospitals/clinics police/officers"
+    " firm/company company/firm job/post kept/retained people/persons often/frequently quickly/rapidly"
+    " damage/harm attack/assault used/employed took/seized built/constructed shut/closed enough/sufficient"
+    " children/kids whole/entire near/close old/former system/network systems/networks staff/employees"
+    " workers/staff customers/clients files/documents criminals/crooks gang/group worth/valued"
+    " stolen/taken arrested/detained hit/struck warned/cautioned"
 )
 _SYNONYM = re.compile(rf"\b(?:{'|'.join(_SYNONYMS)})\b")
-_NATIONS = dict(
-    pair.split("/")
-    for pair in listed(
-        "Albania/Albanian Ukraine/Ukrainian Russia/Russian Iran/Iranian Montenegro/Montenegrin"
-        " Britain/British Germany/German Ireland/Irish Estonia/Estonian France/French Spain/Spanish"
-        " Australia/Australian China/Chinese Italy/Italian Poland/Polish Canada/Canadian Netherlands/Dutch"
-    )
+_NATIONS = _exchanged(
+    "Albania/Albanian Ukraine/Ukrainian Russia/Russian Iran/Iranian Montenegro/Montenegrin"
+    " Britain/British Germany/German Ireland/Irish Estonia/Estonian France/French Spain/Spanish"
+    " Australia/Australian China/Chinese Italy/Italian Poland/Polish Canada/Canadian Netherlands/Dutch"
 )
 _OF_NATION = re.compile(rf"(?:\b[Tt]he )?\b(?P<nation>{'|'.join(_NATIONS)})[’']s ")
 
@@ -141,12 +138,12 @@ def _number(place: Place, rng: random.Random) -> str | None:
 
 def _name(place: Place, rng: random.Random) -> str | None:
     known = {word for part in _NAME.findall(place.sentence.text) for word in part.split()}
-    known |= {*_MONTHS, *_DAYS}
+    known |= _CALENDAR
     others = sorted({name for name in _NAME.findall(place.article.text) if not known & set(name.split())})
     others = [name for name in others if name not in place.sentence.text]
 
     def other(match: re.Match[str]) -> str | None:
-        return None if set(match.group().split()) & {*_MONTHS, *_DAYS} or not others else rng.choice(others)
+        return None if set(match.group().split()) & _CALENDAR or not others else rng.choice(others)
 
     return _once(_NAME, place.sentence.text, rng, other)
 
@@ -156,7 +153,7 @@ def _date(place: Place, rng: random.Random) -> str | None:
         text = match.group()
         if text.isdigit():
             return str(int(text) + rng.choice([-3, -2, -1, 1, 2]))
-        return rng.choice([word for word in (_MONTHS if text in _MONTHS else _DAYS) if word != text])
+        return rng.choice([word for word in (MONTH_NAMES if text in MONTH_NAMES else _DAYS) if word != text])
 
     return _once(_DATE, place.sentence.text, rng, other)
 
@@ -173,7 +170,7 @@ def _other_speaker(place: Place, rng: random.Random) -> str | None:
     text = place.sentence.text
     match = _SAID_LAST.match(text) or _SAID_FIRST.match(text)
     found: set[str] = {name for name in _NAME.findall(place.article.text) if " " in name and name not in text}
-    names = [name for name in sorted(found) if not set(name.split()) & {*_MONTHS, *_DAYS}]
+    names = [name for name in sorted(found) if not set(name.split()) & _CALENDAR]
     if not match or not names:
         return None
     return text[: match.start("who")] + rng.choice(names) + text[match.end("who") :]
@@ -197,7 +194,7 @@ def _certain(place: Place, rng: random.Random) -> str | None:
 
 def _roles(place: Place, rng: random.Random) -> str | None:
     text = place.sentence.text
-    names = [match for match in _NAME.finditer(text) if not set(match.group().split()) & {*_MONTHS, *_DAYS}]
+    names = [match for match in _NAME.finditer(text) if not set(match.group().split()) & _CALENDAR]
     if len(names) < 2:
         return None
     one, other = names[0], names[1]
@@ -259,7 +256,7 @@ def _number_format(place: Place, rng: random.Random) -> str | None:
 
 
 def _date_format(place: Place, rng: random.Random) -> str | None:
-    months = "|".join(_MONTHS)
+    months = "|".join(MONTH_NAMES)
     day_first = re.compile(rf"\b(?P<day>\d{{1,2}}) (?P<month>{months})\b")
     month_first = re.compile(rf"\b(?P<month>{months}) (?P<day>\d{{1,2}})\b(?!,? ?\d)")
     text = place.sentence.text

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -230,6 +233,23 @@ def test_the_halves_of_support_make_the_whole_and_edits_need_no_data(request_for
         load_judged(replace(request_for, split="spring", data=None))
     with pytest.raises(DataMissing, match="faithfulness"):
         load_judged(replace(request_for, data=request_for.data and request_for.data / "none"))
+
+
+def test_edits_are_the_same_in_every_process() -> None:
+    script = """
+from qa.datasets import Request
+from qa.datasets.support import load_judged
+from qa.settings import Settings
+for judged in load_judged(Request(Settings(), None, split="all")):
+    print(judged.id, judged.kind, judged.statements[0].text)
+"""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1 and told.pop().count(b"\n") > 3000
 
 
 def test_edits_are_always_the_same_and_change_the_sentence(request_for: Request) -> None:

@@ -132,7 +132,7 @@ def _number(place: Place, rng: random.Random) -> str | None:
 
     changed = _once(_NUMBER, place.sentence.text, rng, other)
     return changed or _once(
-        _WORD_NUMBER, place.sentence.text, rng, lambda m: rng.choice([*set(_WORD_NUMBERS) - {m.group()}])
+        _WORD_NUMBER, place.sentence.text, rng, lambda m: rng.choice([w for w in _WORD_NUMBERS if w != m.group()])
     )
 
 
